@@ -1,0 +1,1 @@
+"""Zip and tar: read as hostile, written byte-for-byte reproducible."""

@@ -1,0 +1,1 @@
+"""What every room may need: values, configuration, progress, disk, locks, processes."""

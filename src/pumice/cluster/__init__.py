@@ -1,0 +1,1 @@
+"""Nodes, inventories, the rollout plan, its engine, verification and rollback."""

@@ -1,0 +1,122 @@
+"""Every error that a user can meet.
+
+    PumiceError                 message, hint, exit code
+    ├── UsageError              the command line is wrong                        (the user mends it)
+    ├── ConfigError             a configuration file or value is wrong
+    ├── DataError               a file says something that it must not say       (its author mends it)
+    │   ├── LuaDataError        a Lua data file does not load, or breaks a limit
+    │   ├── RockspecError       a rockspec that LuaRocks refuses
+    │   ├── ManifestError       a manifest or rock_manifest that cannot be used
+    │   ├── VersionError        a version, constraint or dependency that does not parse
+    │   └── ArchiveError        an archive that is broken or hostile
+    ├── NotFoundError           a rock, module or file that is not there
+    ├── FetchError              bytes did not come from a URL                    (the network or server)
+    ├── BuildError              a rock could not be built
+    ├── CheckError              a check found errors
+    ├── DependencyError         dependencies are missing, or would break
+    ├── TreeError               a tree cannot be changed, or is damaged
+    │   ├── PermissionDenied    no permission to write                           exit 2
+    │   └── TreeLocked          somebody else holds the tree                     exit 4
+    ├── DiskError               the disk is full, read-only or failing
+    └── Interrupted             the user or a signal stopped the command         exit 130 / 143
+
+Exit codes are LuaRocks's (`luarocks help`, exit status): 1 for any ordinary failure, usage included,
+2 for a missing write permission, 4 for a locked tree, 99 for a bug of ours.
+"""
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_PERMISSION = 2
+EXIT_LOCKED = 4
+EXIT_BUG = 99
+
+
+class PumiceError(Exception):
+    """What happened, to which thing (`message`), and what to do next (`hint`, may be empty)."""
+
+    exit_code = EXIT_FAILURE
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(PumiceError):
+    """The command line is wrong; the CLI prints the usage before it."""
+
+
+class ConfigError(PumiceError):
+    """A configuration file or value is wrong."""
+
+
+class DataError(PumiceError):
+    """A file says something that it must not say."""
+
+
+class LuaDataError(DataError):
+    """A Lua data file does not load, fails while it runs, or breaks a limit."""
+
+
+class RockspecError(DataError):
+    """A rockspec that LuaRocks would refuse."""
+
+
+class ManifestError(DataError):
+    """A manifest or rock_manifest that cannot be used."""
+
+
+class VersionError(DataError):
+    """A version, constraint or dependency string that does not parse."""
+
+
+class ArchiveError(DataError):
+    """An archive that is broken, too large, or tries to write where it must not."""
+
+
+class NotFoundError(PumiceError):
+    """A rock, a module or a file that was named is not there."""
+
+
+class FetchError(PumiceError):
+    """Bytes did not come from a URL as they should."""
+
+
+class BuildError(PumiceError):
+    """A rock could not be built."""
+
+
+class CheckError(PumiceError):
+    """A check found errors; they have been reported already."""
+
+
+class DependencyError(PumiceError):
+    """Dependencies are missing, or a removal would break them."""
+
+
+class TreeError(PumiceError):
+    """A tree cannot be changed, or is damaged."""
+
+
+class PermissionDenied(TreeError):
+    """No permission to write where the command has to."""
+
+    exit_code = EXIT_PERMISSION
+
+
+class TreeLocked(TreeError):
+    """Somebody else is changing the tree and did not finish in time."""
+
+    exit_code = EXIT_LOCKED
+
+
+class DiskError(PumiceError):
+    """The disk is full, read-only or failing; nothing was changed."""
+
+
+class Interrupted(PumiceError):
+    """A signal stopped the command; `exit_code` is 128 + the signal's number, as in a shell."""
+
+    def __init__(self, message: str, *, signal_number: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,1 @@
+"""Where rocks are found: servers, manifests and their cache."""

@@ -1,0 +1,1 @@
+"""What a Kong plugin is: anatomy, check, scaffold, and the shipping formats."""

@@ -1,0 +1,1 @@
+"""What a rock is: version, constraint, platform, rockspec, rock_manifest, Rock, and the .rock file."""

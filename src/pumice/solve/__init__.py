@@ -1,0 +1,1 @@
+"""Which versions: the solver over a table of versions."""

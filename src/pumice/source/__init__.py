@@ -1,0 +1,1 @@
+"""A source URL becomes a directory."""

@@ -1,0 +1,1 @@
+"""A Rock is deployed into a rocks tree, in one transaction."""
