@@ -85,4 +85,6 @@ class Value(metaclass=_ValueType):
 
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed."""
-        return type(self)(**{field: changes.pop(field, getattr(self, field)) for field in self._fields}, **changes)
+        return type(self)(
+            **{field: changes.pop(field, getattr(self, field)) for field in self._fields}, **changes
+        )
