@@ -1,7 +1,5 @@
 """`python -m pumice`."""
 
-import sys
+from pumice.cli.main import entry
 
-from pumice.cli.main import main
-
-sys.exit(main())
+entry()

@@ -43,7 +43,9 @@ class PumiceError(Exception):
 
 
 class UsageError(PumiceError):
-    """The command line is wrong; the CLI prints the usage before it."""
+    """The command line is wrong; the CLI prints the usage of `command` (None: of the program) before it."""
+
+    command: object = None
 
 
 class ConfigError(PumiceError):

@@ -45,7 +45,7 @@ class Config(Value):
     platforms: tuple[str, ...]
     """The identifiers of this machine, as in contract 2.3: ("linux", "unix")."""
     variables: Mapping[str, str]
-    """`variables.*` of LuaRocks: LUA, LUA_INCDIR, CC, CFLAGS, FOO_DIR, …; only what was set or is cheap to know."""
+    """`variables.*` of LuaRocks: LUA, LUA_INCDIR, CC, FOO_DIR, …; only what was set or is cheap to know."""
     home: str
     sysconfdir: str
     cache_dir: str

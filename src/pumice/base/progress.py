@@ -24,7 +24,11 @@ class Progress(Protocol):
         """The task is over."""
 
     def message(self, level: str, text: str) -> None:
-        """A line for people; `level` is "info" (LuaRocks prints it too, stdout), "warning" (stderr) or "detail" (--verbose)."""
+        """A line for people.
+
+        `level` is "info" (stdout; LuaRocks prints it too), "notice" (stderr, as it is), "warning" (stderr,
+        after `Warning: `) or "detail" (only with --verbose).
+        """
 
 
 class Silent:

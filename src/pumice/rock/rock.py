@@ -16,7 +16,7 @@ class RockFile(Value):
     """One file of a rock, below its section (LuaRocks contract 4 and 5.1)."""
 
     section: str
-    """`lua`, `lib`, `bin`, `conf`, `doc`, another copied directory, or `""` for a file beside the rockspec."""
+    """`lua`, `lib`, `bin`, `conf`, `doc`, another copied directory; `""` for a file beside the rockspec."""
     path: str
     """Relative to the section, with `/`; validated: no `..`, no empty part, not absolute."""
     executable: bool

@@ -38,7 +38,7 @@ class Delete(Value):
 
 
 class Prune(Value):
-    """The directory `path` goes away if it is empty, then its parents while they are empty, never `stop` itself."""
+    """The directory `path` goes away if empty, then its parents while they are empty, never `stop` itself."""
 
     path: str
     stop: str

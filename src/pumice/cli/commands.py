@@ -1,0 +1,60 @@
+"""Which commands there are, and which module has each: loaded only when called."""
+
+from __future__ import annotations
+
+from pumice.base.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["COMMANDS", "Entry", "module_of"]
+
+
+class Entry(Value):
+    """One command for the overview."""
+
+    name: str
+    module: str
+    """Below `pumice.cli`."""
+    group: str
+    summary: str
+
+
+_ROCKS = "Make, pack and install rocks"
+_TREE = "Look at a tree, and mend it"
+_FILES = "Look at files"
+_KONG = "Kong plugins"
+_TOOL = "Pumice itself"
+
+COMMANDS: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry("make", "make", _ROCKS, "Compile package in current directory using a rockspec."),
+        Entry("pack", "pack", _ROCKS, "Create a rock, packing sources or binaries."),
+        Entry("install", "install", _ROCKS, "Install rocks: files or URLs, any number of them at once."),
+        Entry("remove", "remove", _ROCKS, "Uninstall a rock."),
+        Entry("unpack", "unpack", _ROCKS, "Unpack the contents of a rock."),
+        Entry("list", "list", _TREE, "List currently installed rocks."),
+        Entry("show", "show", _TREE, "Show information about an installed rock."),
+        Entry("which", "which", _TREE, "Tell which file corresponds to a given module name."),
+        Entry("path", "path", _TREE, "Return the currently configured package path."),
+        Entry("verify", "verify", _TREE, "Check every installed file against what was installed."),
+        Entry("repair", "repair", _TREE, "Mend what can be mended in a tree."),
+        Entry("history", "history", _TREE, "List the generations of a generation tree."),
+        Entry("rollback", "rollback", _TREE, "Go back to an earlier generation: one rename."),
+        Entry("lint", "lint", _FILES, "Check syntax of a rockspec."),
+        Entry("inspect", "inspect", _FILES, "Show what is in any rockspec, rock, directory or tree."),
+        Entry("new", "new", _KONG, "Start a Kong plugin project that passes its own check."),
+        Entry("check", "check", _KONG, "Check a rock or plugin before it ships."),
+        Entry(
+            "ship", "ship", _KONG, "Check, build, pack, install on nodes, and verify that each node loads it."
+        ),
+        Entry("help", "help", _TOOL, "Show help for commands."),
+    )
+}
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of a known command; it has `COMMAND` and `run(arguments, session) -> int`."""
+    return __import__(f"pumice.cli.{COMMANDS[name].module}_command", fromlist=["COMMAND"])

@@ -1,0 +1,124 @@
+"""The program `pumice`: one command line in, text and an exit code out (contract 1.1, 1.3)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pumice.errors import EXIT_BUG, EXIT_FAILURE, EXIT_OK, PumiceError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from pumice.cli.arguments import Arguments
+
+__all__ = ["entry", "main"]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one command line (default: the process's) and gives its exit code. Never raises an Exception."""
+    words = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):
+        # File names that are not UTF-8 come out as they are on disk.
+        stream.reconfigure(errors="surrogateescape", encoding="utf-8")  # type: ignore[union-attr]
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
+    except PumiceError as error:
+        return _report(error, words)
+    except BrokenPipeError:
+        # The reader of a pipe has gone; nothing that is written matters any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        sys.stderr.write("\nError: Interrupted. Nothing was changed.\n")
+        return 130
+    except Exception as error:
+        return _report_bug(error)
+
+
+def entry() -> NoReturn:
+    """`main` for a process of its own: skips the interpreter's slow clean-up once everything is flushed."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run(words: Sequence[str]) -> int:
+    from pumice.cli.arguments import parse
+    from pumice.cli.commands import COMMANDS, module_of
+    from pumice.cli.options import GLOBAL
+    from pumice.cli.session import Session
+    from pumice.cli.terminal import Terminal
+
+    if list(words) == ["--version"]:
+        return _print_version()
+    given: Arguments = parse(words, GLOBAL, tuple(COMMANDS), lambda name: module_of(name).COMMAND)
+    if given.flag("version"):
+        return _print_version()
+    terminal = Terminal(quiet=given.flag("quiet"), verbose=given.flag("verbose"))
+    try:
+        cwd = os.getcwd()
+    except FileNotFoundError:
+        raise PumiceError(
+            "Current directory does not exist.", hint="Change to a directory that exists and try again."
+        ) from None
+    session = Session(given, terminal, os.environ, cwd, _program())
+    if given.command is None or given.flag("help"):
+        from pumice.cli import help_command
+
+        return help_command.show(given.command, session)
+    return int(module_of(given.command).run(given, session))
+
+
+def _program() -> str:
+    name = sys.argv[0] if sys.argv else "pumice"
+    return "pumice" if name.endswith("__main__.py") or name in ("-c", "-m", "") else name
+
+
+def _print_version() -> int:
+    from pumice import __version__
+
+    sys.stdout.write(f"{_program()} {__version__}\nPumice command-line interface\n\n")
+    return EXIT_OK
+
+
+def _report(error: PumiceError, words: Sequence[str]) -> int:
+    from pumice.cli.terminal import error_text
+
+    sys.stdout.flush()
+    text = error_text(error.message, error.hint)
+    if isinstance(error, UsageError):
+        from pumice.cli.help_command import usage
+
+        text = usage(error.command, _program()) + text
+    sys.stderr.write(text)
+    if "--verbose" in words:
+        _traceback(error)
+    return error.exit_code
+
+
+def _report_bug(error: Exception) -> int:
+    import platform
+
+    from pumice import __version__
+
+    sys.stdout.flush()
+    sys.stderr.write(
+        f"\nError: Pumice {__version__} has met a bug (please report it).\n"
+        f"Using Python {platform.python_version()} on {platform.machine()}: {type(error).__name__}: {error}\n"
+        "Hint: Run the command again with --verbose and add what it prints to the report.\n"
+    )
+    if "--verbose" in sys.argv:
+        _traceback(error)
+    return EXIT_BUG
+
+
+def _traceback(error: Exception) -> None:
+    import traceback
+
+    sys.stderr.write("".join(traceback.format_exception(error)))

@@ -1,0 +1,82 @@
+"""`Session`: what a command module gets besides its arguments."""
+
+from __future__ import annotations
+
+from pumice.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pumice.base.config import Config
+    from pumice.cli.arguments import Arguments
+    from pumice.cli.terminal import Terminal
+    from pumice.operation.settings import Flags
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One run of the program: its environment, its terminal, and the configuration when first asked for."""
+
+    def __init__(
+        self,
+        arguments: Arguments,
+        terminal: Terminal,
+        environment: Mapping[str, str],
+        cwd: str,
+        program: str,
+    ) -> None:
+        self.arguments = arguments
+        self.terminal = terminal
+        self.environment = environment
+        self.cwd = cwd
+        self.program = program
+        self._config: Config | None = None
+
+    @property
+    def config(self) -> Config:
+        """The settings of this command; read once. Raises ConfigError and UsageError."""
+        if self._config is None:
+            from pumice.operation.settings import load_config
+
+            self._config = load_config(self._flags(), self.environment, self.cwd)
+        return self._config
+
+    def _flags(self) -> Flags:
+        from pumice.operation.settings import Flags
+
+        given = self.arguments
+        deps_mode = "none" if given.flag("nodeps") else given.text("deps_mode")
+        return Flags(
+            dev=given.flag("dev"),
+            server=given.text("server"),
+            only_server=given.text("only_server"),
+            only_sources=given.text("only_sources"),
+            namespace=given.text("namespace"),
+            lua_dir=given.text("lua_dir"),
+            lua_version=given.text("lua_version"),
+            tree=given.text("tree"),
+            local=given.flag("local"),
+            global_=given.flag("global"),
+            no_project=given.flag("no_project"),
+            project_tree=given.text("project_tree"),
+            force_lock=given.flag("force_lock"),
+            lock_timeout=_seconds(given.text("lock_timeout"), "--lock-timeout"),
+            verbose=given.flag("verbose"),
+            timeout=_seconds(given.text("timeout"), "--timeout"),
+            deps_mode=deps_mode,
+            assignments=given.assignments,
+        )
+
+
+def _seconds(text: str | None, option: str) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise UsageError(f"malformed argument '{text}'", hint=f"{option} takes a number of seconds.")
+    return seconds
