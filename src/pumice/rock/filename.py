@@ -9,12 +9,16 @@ __all__ = [
     "RockName",
     "base_name",
     "check_rockspec_filename",
+    "is_safe_name",
+    "lower_name",
     "parse_filename",
     "parse_rock_filename",
     "parse_rockspec_filename",
     "rock_filename",
     "rockspec_filename",
 ]
+
+_ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
 class RockName(Value):
@@ -35,16 +39,28 @@ def base_name(path: str) -> str:
     return stripped[cut + 1 :] if cut >= 0 else path
 
 
+def lower_name(package: str) -> str:
+    """The name that directories, manifests and files have: ASCII letters of the package in lower case."""
+    return package.lower() if package.isascii() else package.translate(_ASCII_LOWER)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether `name` can be one directory of a tree and a part of a file's name, and nothing worse."""
+    if name in ("", ".", "..") or len(name) > 200:
+        return False
+    return not any(character in "/\\\x7f" or character < " " for character in name)
+
+
 def rock_filename(name: str, version: str, arch: str) -> str:
     """`<name>-<version>.<arch>.rock`, or the rockspec's name when `arch` is `rockspec`."""
     if arch == "rockspec":
         return rockspec_filename(name, version)
-    return f"{name.lower()}-{version}.{arch}.rock"
+    return f"{lower_name(name)}-{version}.{arch}.rock"
 
 
 def rockspec_filename(name: str, version: str) -> str:
     """`<name>-<version>.rockspec`, the name in lower case."""
-    return f"{name.lower()}-{version}.rockspec"
+    return f"{lower_name(name)}-{version}.rockspec"
 
 
 def parse_filename(path: str) -> RockName | None:
