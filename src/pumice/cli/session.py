@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pumice.base.config import Config
+    from pumice.base.config import Config, TreeSpec
     from pumice.cli.arguments import Arguments
     from pumice.cli.terminal import Terminal
     from pumice.operation.settings import Flags
@@ -42,6 +42,32 @@ class Session:
 
             self._config = load_config(self._flags(), self.environment, self.cwd)
         return self._config
+
+    @property
+    def tree_chosen(self) -> bool:
+        """Whether one tree was asked for, so that questions go to it alone."""
+        given = self.arguments
+        return bool(
+            given.text("tree") or given.flag("local") or given.flag("global") or self.config.local_by_default
+        )
+
+    @property
+    def trees(self) -> tuple[TreeSpec, ...]:
+        """The trees that a question goes to."""
+        return (self.config.tree,) if self.tree_chosen else self.config.trees
+
+    @property
+    def namespace(self) -> str | None:
+        """The value of --namespace, lower-case as LuaRocks keeps it."""
+        namespace = self.arguments.text("namespace")
+        return namespace.lower() if namespace else None
+
+    def named_rock(self, word: str) -> tuple[str, str | None]:
+        """A rock argument `name` or `namespace/name`, lower-case (contract 1.1)."""
+        namespace, slash, name = word.partition("/")
+        if slash and namespace and name and "/" not in name:
+            return name.lower(), namespace.lower()
+        return word.lower(), self.namespace
 
     def _flags(self) -> Flags:
         from pumice.operation.settings import Flags

@@ -1,0 +1,69 @@
+"""`pumice install`: rocks from files and URLs, any number at once, in one transaction (contract 1.4)."""
+
+from __future__ import annotations
+
+from pumice.cli.arguments import Command, Positional
+from pumice.cli.options import INSTALLING
+from pumice.errors import EXIT_OK
+from pumice.operation.install import InstallOptions, install
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pumice.cli.arguments import Arguments
+    from pumice.cli.session import Session
+    from pumice.operation.install import Installed
+
+__all__ = ["COMMAND", "install_options", "print_installed", "run"]
+
+COMMAND = Command(
+    "install",
+    "Install rocks: files or URLs, any number of them at once.",
+    description="Installs rocks from .rock, .src.rock and .rockspec files or their URLs. Several rocks may be "
+    "given; they are installed in one transaction, all or none, in the order of their dependencies.",
+    positionals=(Positional("rock", "Files or URLs of rocks and rockspecs.", "+"),),
+    options=INSTALLING,
+    examples=(
+        ("pumice install ./my-plugin-0.1.0-1.all.rock", "Installs one rock."),
+        ("pumice install a-1.0-1.all.rock b-2.0-1.all.rock", "Installs both, or neither."),
+    ),
+)
+
+
+def run(arguments: Arguments, session: Session) -> int:
+    """Installs everything that was asked for."""
+    options = install_options(arguments, session, "install")
+    installed = install(arguments.texts("rock"), session.config, options, session.terminal)
+    if arguments.flag("only_deps"):
+        for rock in installed:
+            session.terminal.print(
+                f"\nSuccessfully installed dependencies for {rock.name} {rock.version}"
+            )
+    else:
+        print_installed(installed, session)
+    return EXIT_OK
+
+
+def install_options(arguments: Arguments, session: Session, command: str) -> InstallOptions:
+    """The options that `install` and `make` share."""
+    return InstallOptions(
+        command=command,
+        keep=arguments.flag("keep") or session.config.keep_other_versions,
+        force=arguments.flag("force"),
+        force_fast=arguments.flag("force_fast"),
+        only_deps=arguments.flag("only_deps"),
+        no_doc=arguments.flag("no_doc"),
+        no_manifest=arguments.flag("no_manifest") or session.config.no_manifest,
+        namespace=session.namespace,
+        layout=arguments.text("layout"),
+    )
+
+
+def print_installed(installed: Iterable[Installed], session: Session) -> None:
+    """LuaRocks's announcement, a line a rock and a blank one."""
+    for rock in installed:
+        license_text = f" (license: {rock.license})" if rock.license else ""
+        session.terminal.message(
+            "info", f"{rock.name} {rock.version} is now installed in {rock.root}{license_text}\n"
+        )

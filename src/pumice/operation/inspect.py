@@ -1,0 +1,90 @@
+"""What is in any rockspec, rock, directory or tree: `inspect` (settled.md, `inspect --json`)."""
+
+from __future__ import annotations
+
+import os
+
+from pumice.errors import NotFoundError, RockspecError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pumice.base.config import Config
+    from pumice.base.progress import Progress
+    from pumice.rock.rock import Rock
+    from pumice.rock.rockspec import Rockspec
+
+__all__ = ["inspect"]
+
+
+def inspect(path: str, config: Config, progress: Progress) -> dict[str, object]:
+    """The facts of one file or directory, as `inspect --json` prints them; `file` is `path` as given.
+
+    Raises PumiceError for what LuaRocks would refuse.
+    """
+    absolute = os.path.join(config.cwd, path)
+    if os.path.isdir(absolute):
+        return {"file": path, **_directory(absolute, config, progress)}
+    if path.endswith(".src.rock"):
+        from pumice.rock.rockfile import open_source_rock
+
+        source = open_source_rock(absolute, platforms=config.platforms)
+        with source:
+            facts = _rockspec_facts(source.rockspec)
+            return {"file": path, "kind": "rock", **facts, "arch": "src", "files": sorted(source.names)}
+    if path.endswith(".rock"):
+        from pumice.rock.rockfile import open_rock
+
+        return {"file": path, **_rock(open_rock(absolute, platforms=config.platforms), "rock")}
+    if not os.path.exists(absolute):
+        raise NotFoundError(f"{path} does not exist", hint="Give a rockspec, a rock, a directory or a tree.")
+    return {"file": path, "kind": "rockspec", **_rockspec_facts(_load(absolute, config))}
+
+
+def _load(path: str, config: Config) -> Rockspec:
+    from pumice.rock.rockspec import load_rockspec
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise NotFoundError(f"{path} cannot be read: {error.strerror}") from None
+    return load_rockspec(data, path, config.platforms, accept_unknown_fields=config.accept_unknown_fields)
+
+
+def _rockspec_facts(rockspec: Rockspec) -> dict[str, object]:
+    return {
+        "package": rockspec.package,
+        "version": rockspec.version,
+        "rockspec_format": rockspec.format,
+        "dependencies": [dependency.text for dependency in rockspec.dependencies],
+        "build_type": rockspec.build_type,
+        "modules": dict(rockspec.modules),
+        "source_url": rockspec.source.url,
+        "supported_platforms": list(rockspec.supported_platforms) or None,
+    }
+
+
+def _rock(rock: Rock, kind: str) -> dict[str, object]:
+    files = [file.rock_path for file in rock.files]
+    return {"kind": kind, **_rockspec_facts(rock.rockspec), "arch": rock.arch, "files": files}
+
+
+def _directory(path: str, config: Config, progress: Progress) -> dict[str, object]:
+    """A rocks tree if it holds one; else a source directory by the rockspec that `make` would take."""
+    from pumice.operation.listing import find_installed
+    from pumice.operation.rockspec_choice import choose_rockspec
+    from pumice.operation.settings import tree_at
+    from pumice.tree.kinds import read_spec
+
+    tree = read_spec(tree_at(path, config))
+    if os.path.isdir(tree.rocks_dir):
+        rocks = find_installed((tree,), "", None, progress, substring=True)
+        return {
+            "kind": "tree",
+            "lua_version": config.lua_version,
+            "rocks": [{"name": rock.name, "version": rock.version} for rock in rocks],
+        }
+    chosen = choose_rockspec(path)
+    if chosen is None:
+        raise RockspecError(f"{path} is neither a rocks tree nor a directory with a rockspec")
+    return {"kind": "directory", "rockspec": chosen, **_rockspec_facts(_load(chosen, config))}
