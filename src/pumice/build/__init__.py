@@ -1,1 +1,1 @@
-"""A directory becomes a Rock."""
+"""A directory becomes a Rock: patches, builtin, make, cmake, command, none."""
