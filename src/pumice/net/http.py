@@ -1,0 +1,211 @@
+"""One request over http or https, answered piece by piece; urllib3 is imported only when it is made."""
+
+from __future__ import annotations
+
+import time
+
+from pumice.errors import FetchError
+from pumice.net.address import parse_address, proxy_for, shown_url
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+    from pumice.net.address import Address
+
+__all__ = ["Response", "TransientError", "request"]
+
+_MOST_REDIRECTS = 10
+_REDIRECTS = (301, 302, 303, 307, 308)
+_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+_CHUNK = 1 << 17
+# Fewer bytes than these in a stall's time are no download, however regularly they come.
+_LEAST_IN_STALL = 512
+
+
+class TransientError(Exception):
+    """The request failed in a way that may pass: it is worth another try. The text says how."""
+
+
+class Response:
+    """The head of an answer with status 200, and its body to come."""
+
+    def __init__(self, url: str, response: BaseHTTPResponse, stall: float) -> None:
+        self.url = url
+        """The one that answered, after redirects; without credentials."""
+        self.content_type = response.headers.get("content-type", "")
+        length = response.headers.get("content-length", "")
+        self.length = int(length) if length.isdigit() else None
+        self._response = response
+        self._stall = stall
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body. Raises TransientError when it is cut off or stalls."""
+        import urllib3
+
+        window = time.monotonic()
+        in_window = 0
+        try:
+            while True:
+                piece = self._response.read1(_CHUNK, decode_content=False)
+                if not piece:
+                    return
+                yield piece
+                in_window += len(piece)
+                now = time.monotonic()
+                if now - window >= self._stall:
+                    if in_window < _LEAST_IN_STALL:
+                        raise TransientError(f"only {in_window} bytes came in {self._stall:g} seconds")
+                    window, in_window = now, 0
+        except urllib3.exceptions.TimeoutError as error:
+            raise TransientError(f"no data came for {self._stall:g} seconds") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise TransientError("the answer was cut off") from error
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._response.close()
+
+
+def request(
+    url: str,
+    *,
+    timeout: float,
+    stall: float,
+    headers: Mapping[str, str],
+    user_agent: str,
+    verify_tls: bool,
+    environment: Mapping[str, str],
+) -> Response:
+    """Asks for `url`, follows redirects, and gives the answer with status 200.
+
+    Redirects lead to http and https only, never from https to http; `headers` and the URL's credentials are
+    sent to the URL's own origin only. Raises TransientError, or FetchError where another try would not help.
+    """
+    address = parse_address(url)
+    private = dict(headers)
+    if address.credentials is not None:
+        private["Authorization"] = _basic(address.credentials)
+    origin = address.origin
+    seen = {address.url}
+    while True:
+        common = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+        sent = common | private if address.origin == origin else common
+        response = _one(address, sent, timeout, stall, verify_tls, environment)
+        if response.status not in _REDIRECTS:
+            break
+        location = response.headers.get("location", "")
+        response.close()
+        address = _redirected(address, location)
+        if address.url in seen or len(seen) > _MOST_REDIRECTS:
+            raise FetchError(
+                f"{shown_url(url)} leads in circles: {len(seen)} redirects", hint="check the URL in a browser"
+            )
+        seen.add(address.url)
+    if response.status == 200:
+        return Response(address.url, response, stall)
+    response.close()
+    text = f"{shown_url(address.url)} answers {response.status} {response.reason or ''}".rstrip()
+    if response.status in _TRANSIENT:
+        raise TransientError(text)
+    hints = {
+        401: "give user and password in the URL (https://user:password@...)",
+        403: "the server refuses this user; check your access",
+        404: "check the spelling of the URL, or whether the file is still there",
+        407: "the proxy wants a user and password, in http_proxy or https_proxy",
+        410: "the file has been taken away for good",
+    }
+    raise FetchError(text, hint=hints.get(response.status, "check the URL in a browser"))
+
+
+def _redirected(address: Address, location: str) -> Address:
+    from urllib.parse import urljoin
+
+    target = urljoin(address.url, location)
+    scheme = target.partition(":")[0].lower()
+    if not location or scheme not in ("http", "https"):
+        raise FetchError(
+            f"{shown_url(address.url)} leads to {shown_url(target)}, which is no http or https URL",
+            hint="the server is broken or not to be trusted",
+        )
+    if address.scheme == "https" and scheme == "http":
+        raise FetchError(
+            f"{shown_url(address.url)} leads from https to http, to {shown_url(target)}",
+            hint="ask for the other URL yourself, if you trust the network",
+        )
+    # Credentials that a server puts into a redirect are not the user's.
+    return parse_address(target).replace(credentials=None)
+
+
+def _one(
+    address: Address,
+    headers: dict[str, str],
+    timeout: float,
+    stall: float,
+    verify_tls: bool,
+    environment: Mapping[str, str],
+) -> BaseHTTPResponse:
+    import urllib3
+
+    manager = _manager(address, timeout, stall, verify_tls, environment)
+    try:
+        return manager.request("GET", address.url, headers=headers, preload_content=False)
+    except urllib3.exceptions.SSLError as error:
+        raise _tls_failure(address, error) from error
+    except urllib3.exceptions.ProxyError as error:
+        raise TransientError(f"the proxy for {shown_url(address.url)} cannot be reached") from error
+    except urllib3.exceptions.NameResolutionError as error:
+        raise TransientError(f"the name {address.host} is not known") from error
+    except urllib3.exceptions.ConnectTimeoutError as error:
+        raise TransientError(f"{address.host} did not answer within {timeout:g} seconds") from error
+    except urllib3.exceptions.TimeoutError as error:
+        raise TransientError(f"no answer came for {stall:g} seconds") from error
+    except urllib3.exceptions.LocationValueError as error:
+        raise FetchError(f"{shown_url(address.url)} is no valid URL", hint="check its spelling") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise TransientError(f"the connection to {address.host}:{address.port} failed") from error
+
+
+def _manager(
+    address: Address, timeout: float, stall: float, verify_tls: bool, environment: Mapping[str, str]
+) -> PoolManager:
+    import urllib3
+
+    if not verify_tls:
+        import warnings
+
+        warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+    options: dict[str, Any] = {
+        "timeout": urllib3.Timeout(connect=timeout, read=stall),
+        "retries": False,
+        "cert_reqs": "CERT_REQUIRED" if verify_tls else "CERT_NONE",
+    }
+    proxy = proxy_for(address, environment)
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    if not proxy.lower().startswith(("http://", "https://")):
+        raise FetchError(
+            f"the proxy {shown_url(proxy)} is of a kind that is not supported",
+            hint="set http_proxy and https_proxy to an http proxy",
+        )
+    proxy_address = parse_address(proxy)
+    proxy_headers = {}
+    if proxy_address.credentials is not None:
+        proxy_headers["Proxy-Authorization"] = _basic(proxy_address.credentials)
+    return urllib3.ProxyManager(proxy_address.url, proxy_headers=proxy_headers, **options)
+
+
+def _basic(credentials: str) -> str:
+    from binascii import b2a_base64
+
+    return "Basic " + b2a_base64(credentials.encode(), newline=False).decode()
+
+
+def _tls_failure(address: Address, error: Exception) -> FetchError:
+    return FetchError(
+        f"the connection to {address.host}:{address.port} is not safe: {error}",
+        hint="check the host's certificate; --no-check-certificates goes on without, and can be deceived",
+    )
