@@ -204,8 +204,7 @@ class _Reader:
             evaluation = evaluate(source, path, given=given, environment=self._environment)
         except DataError as error:
             raise ConfigError(
-                f"The configuration file {path} does not load: {error.message}",
-                hint=error.hint or "Mend the file, or move it away.",
+                error.message, hint="Mend the configuration file, or move it away."
             ) from error
         return dict(evaluation.globals)
 

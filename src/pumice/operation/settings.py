@@ -135,9 +135,9 @@ def load_config(
     if lua:
         for stale in ("LUA_INCDIR", "LUA_LIBDIR"):
             variables.pop(stale, None)
-    extensions = values.text(table, "lib_extension") or "so", values.text(table, "obj_extension") or "o"
-    variables.setdefault("LIB_EXTENSION", extensions[0])
-    variables.setdefault("OBJ_EXTENSION", extensions[1])
+    # As in LuaRocks these name the platform's extensions, whatever lib_extension is set to.
+    variables.setdefault("LIB_EXTENSION", "so")
+    variables.setdefault("OBJ_EXTENSION", "o")
     variables.update(ROCKS_TREE=tree.rocks_dir, SCRIPTS_DIR=tree.bin_dir)
     variables.update(flags.assignments)
 
@@ -168,8 +168,8 @@ def load_config(
         no_manifest=flags.no_manifest or values.truth(table, "no_manifest", False),
         accept_unknown_fields=values.truth(table, "accept_unknown_fields", False),
         accepted_build_types=None if accepted is None else values.strings(table, "accepted_build_types"),
-        lib_extension=extensions[0],
-        obj_extension=extensions[1],
+        lib_extension=values.text(table, "lib_extension") or "so",
+        obj_extension=values.text(table, "obj_extension") or "o",
         wrapper_suffix=values.text(table, "wrapper_suffix") or "",
         external_deps_dirs=values.prefixes(table),
         external_deps_subdirs=values.subdirs(table, "external_deps_subdirs"),
