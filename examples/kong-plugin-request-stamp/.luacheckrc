@@ -1,0 +1,5 @@
+std = "ngx_lua"
+globals = { "kong" }
+max_line_length = 120
+unused_args = false
+files["spec"] = { std = "+busted" }

@@ -1,0 +1,257 @@
+"""`check`: what would be refused, and what would go wrong, before anything leaves the machine."""
+
+from __future__ import annotations
+
+import re
+
+from pumice.base.value import Value
+from pumice.kong.finding import Finding, finding
+from pumice.kong.handler_rules import handler_findings, phases_of, version_findings
+from pumice.kong.package_rules import (
+    file_findings,
+    name_findings,
+    part_findings,
+    syntax_findings,
+    unlisted_findings,
+    unlisted_modules,
+)
+from pumice.kong.plugin import find_plugins
+from pumice.kong.sandbox import Job, ModuleSource, Sandbox, load_modules
+from pumice.kong.schema_rules import fields_of, schema_findings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pumice.kong.package import Package
+    from pumice.kong.plugin import Plugin
+    from pumice.kong.sandbox import Loaded, Outcome
+    from pumice.kong.schema_rules import SchemaField
+
+__all__ = ["PluginFacts", "Report", "check"]
+
+
+class PluginFacts(Value):
+    """What a gateway would learn of a plugin when it loads it; None and empty where it could not."""
+
+    name: str
+    version: str | None
+    priority: str | None
+    phases: tuple[str, ...]
+    fields: tuple[SchemaField, ...]
+
+
+class Report(Value):
+    """What a check found, and the plugins that it saw."""
+
+    findings: tuple[Finding, ...]
+    plugins: tuple[PluginFacts, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing would be refused: there may be warnings."""
+        return not any(item.is_error for item in self.findings)
+
+
+def check(
+    package: Package,
+    *,
+    lua: str = "5.1",
+    lint: Sequence[str] = (),
+    seconds: float = 10.0,
+    memory: int = 256 << 20,
+) -> Report:
+    """Judges a package: its files, the syntax of its Lua, and as a Kong plugin if it is one.
+
+    `lua` is the target of a rock that is no plugin (a plugin's is LuaJIT), `lint` what was found in the
+    rockspec already, `seconds` and `memory` what the plugin's code may take to load. Raises nothing for what
+    the package says or does.
+    """
+    plugins = find_plugins([*package.modules, *unlisted_modules(package)])
+    findings = [finding("rockspec-lint", message, file=_rockspec(package)) for message in lint]
+    findings += file_findings(package)
+    syntax = list(syntax_findings(package, "luajit" if plugins else lua))
+    findings += syntax
+    findings += part_findings(package, plugins)
+    findings += name_findings(package, plugins)
+    findings += unlisted_findings(package)
+    broken = frozenset(item.file for item in syntax if item.file is not None)
+    facts = []
+    for plugin in plugins:
+        judged = _Judged(package, plugin, broken, seconds, memory)
+        findings += judged.findings
+        facts.append(judged.facts)
+    return Report(tuple(dict.fromkeys(findings)), tuple(facts))
+
+
+class _Judged:
+    """One plugin, loaded and judged."""
+
+    def __init__(
+        self, package: Package, plugin: Plugin, broken: frozenset[str], seconds: float, memory: int
+    ) -> None:
+        self._package = package
+        self._plugin = plugin
+        self._broken = broken
+        self._seconds = seconds
+        jobs = [
+            Job(kind, module)
+            for kind, module in (("handler", plugin.handler), ("schema", plugin.schema))
+            if package.source(package.modules.get(module, "")) is not None
+        ]
+        self._outcome = load_modules(jobs, self._sandbox(memory)) if jobs else None
+        self._loaded = {loaded.job.kind: loaded for loaded in self._outcome.loaded} if self._outcome else {}
+        self.findings = tuple(self._judge(jobs, self._outcome)) if self._outcome else ()
+
+    def _sandbox(self, memory: int) -> Sandbox:
+        package, rockspec = self._package, self._package.rockspec
+        modules = {
+            name: ModuleSource(path, text)
+            for name, path in package.modules.items()
+            if (text := package.source(path)) is not None
+        }
+        return Sandbox(
+            modules=modules,
+            assumed=package.c_modules,
+            # without a rockspec nobody knows the dependencies
+            assume_missing=rockspec is None or any(item.name != "lua" for item in rockspec.dependencies),
+            seconds=self._seconds,
+            memory=memory,
+        )
+
+    @property
+    def facts(self) -> PluginFacts:
+        handler, schema = self._loaded.get("handler"), self._loaded.get("schema")
+        return PluginFacts(
+            self._plugin.name,
+            handler.version.text
+            if handler and handler.version and handler.version.type == "string"
+            else None,
+            handler.priority.text if handler and handler.priority and handler.priority.integral else None,
+            phases_of(handler) if handler else (),
+            fields_of(schema.value) if schema else (),
+        )
+
+    def _judge(self, jobs: list[Job], outcome: Outcome) -> Iterator[Finding]:
+        for loaded in outcome.loaded:
+            yield from self._effect_findings(loaded)
+            yield from self._require_findings(loaded)
+            if loaded.error is not None:
+                yield from self._error_findings(loaded, loaded.error)
+            else:
+                yield from self._rule_findings(loaded)
+        if outcome.failure is not None:
+            yield self._limit_finding(jobs[len(outcome.loaded)], outcome.failure)
+
+    def _rule_findings(self, loaded: Loaded) -> Iterator[Finding]:
+        file = self._package.modules[loaded.job.module]
+        name = self._plugin.name
+        if loaded.job.kind == "schema":
+            yield from schema_findings(name, loaded, file)
+            return
+        source = self._package.source(file) or b""
+        yield from handler_findings(name, loaded, file, source)
+        if self._package.rockspec is not None:
+            yield from version_findings(name, loaded, self._package.rockspec.version, file, source)
+
+    def _effect_findings(self, loaded: Loaded) -> Iterator[Finding]:
+        for effect in loaded.effects:
+            what = f"{effect.call}({effect.detail})" if effect.detail else effect.call
+            if effect.call == "os.exit":
+                yield finding(
+                    "load-exit",
+                    f"{what} is called while the plugin loads: the gateway would end without a word",
+                    file=effect.file,
+                    line=effect.line,
+                    hint="raise an error instead: error('…')",
+                )
+            else:
+                yield finding(
+                    "load-effect",
+                    f"{what} is called while the plugin loads: every node would do so at each start",
+                    file=effect.file,
+                    line=effect.line,
+                    hint="do it in init_worker, or not at all; the check has refused it",
+                )
+
+    def _require_findings(self, loaded: Loaded) -> Iterator[Finding]:
+        for required in loaded.requires:
+            if required.origin == "assumed" and required.module not in self._package.c_modules:
+                yield finding(
+                    "module-assumed",
+                    f"{required.module} is taken to come from a dependency; what it does here is unknown",
+                    file=required.file,
+                    line=required.line,
+                )
+
+    def _error_findings(self, loaded: Loaded, error: str) -> Iterator[Finding]:
+        if any(path in error for path in self._broken):
+            # the syntax error that stopped it has been told
+            return
+        own = self._package.modules[loaded.job.module]
+        words = f"error loading module '{loaded.job.module}': {_first_line(error)}"
+        absent = {item.module: item for item in loaded.requires if item.origin == "missing"}
+        missing = re.search(r"module '([^']*)' not found", error)
+        if missing is not None and missing[1] in absent:
+            required = absent[missing[1]]
+            if required.module not in unlisted_modules(self._package):
+                yield finding(
+                    "module-missing",
+                    f"'{self._plugin.name}' requires {required.module}, which neither the rock nor Kong has",
+                    kong=words,
+                    file=required.file or own,
+                    line=required.line,
+                    hint=_missing_hint(required.module),
+                )
+            return
+        at = re.search(r"([^\s:'\"]+\.lua):(\d+): ", error)
+        inside = at is not None and at[1] in self._package.files
+        yield finding(
+            "load-error",
+            f"{loaded.job.module} fails while it loads: {_first_line(error)}",
+            kong=words,
+            file=at[1] if at is not None and inside else own,
+            line=int(at[2]) if at is not None and inside else None,
+            hint=_error_hint(error),
+        )
+
+    def _limit_finding(self, job: Job, failure: str) -> Finding:
+        told = {
+            "time": f"takes longer than {self._seconds:g} s",
+            "memory": "takes more memory than a check gives it",
+        }.get(failure, f"could not be loaded: {failure}")
+        return finding(
+            "load-limit",
+            f"{job.module} {told}" + (" to load" if failure in ("time", "memory") else ""),
+            kong="(a node that loads it would hang or die at its start)",
+            file=self._package.modules[job.module],
+            hint="what runs while a module loads must be short: move the work into a phase",
+        )
+
+
+def _rockspec(package: Package) -> str | None:
+    return package.rockspec.file_name.rpartition("/")[2] if package.rockspec is not None else None
+
+
+def _first_line(error: str) -> str:
+    return error.strip().split("\n", 1)[0]
+
+
+def _missing_hint(module: str) -> str:
+    if module == "kong.plugins.base_plugin":
+        return (
+            "Kong 3.0 took base_plugin away: the handler is a plain table now, without extend, new and super"
+        )
+    if module.startswith("kong.plugins."):
+        return "add the file, and list it in build.modules"
+    if module.startswith("kong."):
+        return "Kong 3.0 took this module away: use the plugin development kit (the global 'kong')"
+    return "name the rock that has it in the rockspec's dependencies"
+
+
+def _error_hint(error: str) -> str:
+    if "API disabled in the context of init_by_lua" in error:
+        return "there is no request, timer or socket while a node starts: do this in a phase"
+    if "schema typedef error" in error:
+        return "Kong has no typedef of that name: spell it as in kong.db.schema.typedefs"
+    return "Kong refuses to start with it: mend the line"

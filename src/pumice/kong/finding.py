@@ -1,0 +1,98 @@
+"""`Finding`: one thing that a check has to say, with a stable code (a page each under docs/checks/)."""
+
+from __future__ import annotations
+
+from pumice.base.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
+    Severity = Literal["error", "warning", "note"]
+
+__all__ = ["CODES", "Finding", "finding"]
+
+CODES: Mapping[str, Severity] = {
+    # the package
+    "rockspec-lint": "error",
+    "file-missing": "error",
+    "file-outside": "error",
+    "file-unreadable": "warning",
+    "lua-syntax": "error",
+    # the plugin as a whole
+    "plugin-absent": "warning",
+    "handler-missing": "error",
+    "schema-missing": "error",
+    "name-package": "warning",
+    "name-schema": "warning",
+    "name-portable": "warning",
+    "name-bundled": "warning",
+    "module-unlisted": "warning",
+    "module-required-unlisted": "error",
+    "module-missing": "error",
+    "module-assumed": "note",
+    # loading it
+    "load-error": "error",
+    "load-exit": "error",
+    "load-effect": "warning",
+    "load-limit": "error",
+    # the handler
+    "handler-type": "error",
+    "handler-priority": "error",
+    "handler-version": "error",
+    "handler-version-short": "warning",
+    "handler-response": "error",
+    "version-drift": "warning",
+    # the schema
+    "schema-type": "error",
+    "schema-name": "error",
+    "schema-fields": "error",
+    "schema-config": "error",
+}
+"""Every code with its severity. "error": Kong (or LuaRocks) would refuse, or a request could never succeed;
+"warning": it loads but is wrong or useless; "note": what the check could not know."""
+
+
+class Finding(Value):
+    """What is wrong, what Kong would say, where, and what to do next."""
+
+    code: str
+    severity: Severity
+    message: str
+    kong: str = ""
+    """Kong's own words, where Kong says something."""
+    file: str | None = None
+    """Relative to the package."""
+    line: int | None = None
+    hint: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this finding makes the check fail."""
+        return self.severity == "error"
+
+    def as_json(self) -> dict[str, str | int | None]:
+        """The object that `check --json` prints."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "kong": self.kong,
+            "file": self.file,
+            "line": self.line,
+            "hint": self.hint,
+        }
+
+
+def finding(
+    code: str,
+    message: str,
+    *,
+    kong: str = "",
+    file: str | None = None,
+    line: int | None = None,
+    hint: str = "",
+) -> Finding:
+    """A finding with the severity that its code has."""
+    return Finding(code, CODES[code], message, kong, file, line, hint)

@@ -1,0 +1,121 @@
+"""What a gateway demands of a handler once it is loaded (Kong contract 1.3, 8, 8.1)."""
+
+from __future__ import annotations
+
+import re
+
+from pumice.kong.finding import Finding, finding
+from pumice.kong.plugin import PHASES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pumice.kong.sandbox import Loaded
+
+__all__ = ["cleaned_version", "handler_findings", "line_of", "phases_of", "version_findings"]
+
+
+def handler_findings(plugin: str, loaded: Loaded, file: str, source: bytes) -> Iterator[Finding]:
+    """What is wrong with a handler that was loaded without an error; `file` and `source` say where."""
+    if loaded.type != "table":
+        # `require` gives true for a module that returns nothing
+        what = "nothing" if loaded.type == "boolean" else f"a {loaded.type}"
+        yield finding(
+            "handler-type",
+            f"the handler of '{plugin}' returns {what}, not a table",
+            kong="attempt to index local 'handler'",
+            file=file,
+            hint="end the file with 'return' and the table that has PRIORITY, VERSION and the phases",
+        )
+        return
+    priority, version = loaded.priority, loaded.version
+    if priority is None or priority.type != "number" or not priority.integral:
+        got = priority.text if priority is not None else "nil"
+        yield finding(
+            "handler-priority",
+            f"PRIORITY of '{plugin}' is {_described(got)}, and must be a whole number",
+            kong=f'Plugin "{plugin}" cannot be loaded because its PRIORITY field is not a valid integer '
+            f'number, got: "{got}".',
+            file=file,
+            line=line_of(source, "PRIORITY"),
+            hint="set PRIORITY = 1000: plugins with a higher one run first",
+        )
+    if version is None or version.type != "string" or cleaned_version(version.text) is None:
+        got = version.text if version is not None else "nil"
+        yield finding(
+            "handler-version",
+            f"VERSION of '{plugin}' is {_described(got)}, and must be a string such as \"1.0.0\"",
+            kong=f'Plugin "{plugin}" cannot be loaded because its VERSION field does not follow the "x.y.z" '
+            f'format, got: "{got}".',
+            file=file,
+            line=line_of(source, "VERSION"),
+            hint='set VERSION = "1.0.0"',
+        )
+    elif (cleaned_version(version.text) or "").count(".") != 2:
+        yield finding(
+            "handler-version-short",
+            f"VERSION of '{plugin}' is \"{version.text}\": without three numbers a control plane "
+            "cannot compare it with a data plane's",
+            file=file,
+            line=line_of(source, "VERSION"),
+            hint='write all three, as in VERSION = "1.0.0"',
+        )
+    functions = set(loaded.functions)
+    if "response" in functions and functions & {"header_filter", "body_filter"}:
+        yield finding(
+            "handler-response",
+            f"'{plugin}' has the phase 'response' beside 'header_filter' or 'body_filter'",
+            kong=f'Plugin "{plugin}" can\'t be loaded because it implements both `response` and '
+            "`header_filter` or `body_filter` methods.",
+            file=file,
+            line=line_of(source, "response"),
+            hint="do the work of both in one of them",
+        )
+
+
+def version_findings(
+    plugin: str, loaded: Loaded, rock_version: str, file: str, source: bytes
+) -> Iterator[Finding]:
+    """Whether the handler and the rockspec agree on the plugin's version (contract 3.1)."""
+    released = rock_version.rpartition("-")[0]
+    if loaded.version is not None and loaded.version.type == "string":
+        cleaned = cleaned_version(loaded.version.text)
+        if cleaned is not None and released not in (cleaned, loaded.version.text):
+            yield finding(
+                "version-drift",
+                f"the handler of '{plugin}' says VERSION \"{loaded.version.text}\", the rockspec {released}",
+                file=file,
+                line=line_of(source, "VERSION"),
+                hint="make them equal: a node tells the handler's, the rock is known by the other",
+            )
+
+
+def phases_of(loaded: Loaded) -> tuple[str, ...]:
+    """The phases that a handler implements, in the order of a request."""
+    return tuple(phase for phase in PHASES if phase in loaded.functions)
+
+
+def cleaned_version(text: str) -> str | None:
+    """What Kong makes of a VERSION: its first run of digits and dots, at most three numbers; None if refused.
+
+    `v1.2.3-rc1` is 1.2.3, `0.1` stays 0.1, `1..2` and `1.2.3.4` are refused (contract 1.3, truth table).
+    """
+    run = re.search(r"[0-9][0-9.]*", text)
+    if run is None:
+        return None
+    parts = run[0].removesuffix(".").split(".")
+    if not all(parts) or len(parts) > 3:
+        return None
+    return ".".join(str(int(part)) for part in parts)
+
+
+def line_of(source: bytes, word: str) -> int | None:
+    """The first line that assigns to or defines `word`."""
+    name = re.escape(word.encode())
+    match = re.search(rb"\b" + name + rb"\s*=|\bfunction\b[^\n(]*[.:]" + name + rb"\s*\(", source)
+    return source.count(b"\n", 0, match.start()) + 1 if match else None
+
+
+def _described(text: str) -> str:
+    return "not set" if text == "nil" else f"'{text}'"

@@ -1,0 +1,362 @@
+"""`load_modules`: a plugin's modules are loaded in a child process that can do no harm, and reported.
+
+The child holds a bare Python and LuaJIT only (`_child.py`); in it the stand-ins make a gateway that is
+about to start (`standins/`). Plugin code is taken as hostile: it has a time limit, a memory limit, an empty
+environment, no bytecode, no FFI, no way to start programs or to write files through Lua. What remains: it may
+read files that the user can read (nothing of them leaves the child but what an error text quotes), and a C
+module that is already deployed in a tree runs as native code, as it would in the gateway, under the limits of
+the process alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pumice.base.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "Effect",
+    "Job",
+    "Loaded",
+    "Member",
+    "ModuleSource",
+    "Opaque",
+    "Outcome",
+    "Required",
+    "Sandbox",
+    "load_modules",
+]
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_STANDINS = ("gateway", "inert", "provided", "ngx", "kong", "typedefs")
+_OUT_OF_MEMORY = 77
+"""The child's exit code (`_child.py`)."""
+_ANSWER_LIMIT = 32 * 1024 * 1024
+
+
+class Job(Value):
+    """One module to load, and what it is: `handler`, `schema` or `module`."""
+
+    kind: str
+    module: str
+
+
+class ModuleSource(Value):
+    """The text of a module that need not lie in a tree, and the path that errors name."""
+
+    path: str
+    text: bytes
+
+
+class Sandbox(Value):
+    """What the modules find around them, and how long and how large they may be."""
+
+    modules: Mapping[str, ModuleSource] = {}
+    """Modules by name, found before anything else."""
+    lua_dir: str | None = None
+    """`share/lua/5.1` of a tree, as `package.path` names it."""
+    lib_dir: str | None = None
+    """`lib/lua/5.1` of a tree, as `package.cpath` names it."""
+    lib_extension: str = "so"
+    assumed: frozenset[str] = frozenset()
+    """Modules that are taken to be there, such as C modules that are not built yet."""
+    assume_missing: bool = False
+    """Modules that nobody provides are taken to be in a dependency; else they are errors, as in a gateway."""
+    seconds: float = 10.0
+    memory: int = 256 * 1024 * 1024
+
+
+class Effect(Value):
+    """Something that the code tried to do to the world while it loaded; it was refused."""
+
+    call: str
+    detail: str
+    file: str | None
+    line: int | None
+
+
+class Required(Value):
+    """A module that was asked for, where, and who had it: package, library, gateway, assumed or missing."""
+
+    module: str
+    origin: str
+    path: str | None
+    """The file that it was loaded from (package, library)."""
+    file: str | None
+    line: int | None
+
+
+class Member(Value):
+    """A value in the handler: its Lua type, its text, and for a number whether it is a finite integer."""
+
+    type: str
+    text: str
+    integral: bool = False
+
+
+class Loaded(Value):
+    """What became of one job."""
+
+    job: Job
+    error: str | None
+    """Lua's message when the module failed to load."""
+    type: str
+    """The Lua type of what `require` gave (of the error, when it failed)."""
+    value: object
+    """A schema: its tables as dicts (arrays have keys 1…n), what is no data as `Opaque`."""
+    priority: Member | None
+    version: Member | None
+    functions: tuple[str, ...]
+    """A handler's function-valued members, sorted."""
+    effects: tuple[Effect, ...]
+    requires: tuple[Required, ...]
+
+
+class Opaque(Value):
+    """A Lua value that is no data: `function`, `userdata`, `inert` (a stand-in), `cycle`, `more` (cut)."""
+
+    kind: str
+
+
+class Outcome(Value):
+    """The jobs that came to an end, in order; and why the next one did not, if so."""
+
+    loaded: tuple[Loaded, ...]
+    failure: str | None
+    """`time`, `memory`, or how the child died; the job after the last of `loaded` was running."""
+
+
+def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
+    """Loads modules one after the other in one child, as a gateway would, and reports each.
+
+    Never hangs and never raises because of what the code does: the child is killed `sandbox.seconds` after it
+    started. Raises OSError when no child can be started.
+    """
+    import marshal
+
+    request = marshal.dumps(
+        {
+            "lupa": os.path.dirname(_lupa_directory()),
+            "memory": sandbox.memory,
+            "cpu": max(1, int(sandbox.seconds) + 1),
+            "probe": _text("probe"),
+            "jobs": len(jobs),
+            "lua": {
+                "standins": {name: _text(name) for name in _STANDINS},
+                "modules": {
+                    name: {"path": source.path, "source": source.text}
+                    for name, source in sandbox.modules.items()
+                },
+                "jobs": [{"kind": job.kind, "module": job.module} for job in jobs],
+                "lib_extension": sandbox.lib_extension,
+                "assume": sandbox.assume_missing,
+                "assumed": dict.fromkeys(sandbox.assumed, True),
+                **({"lua_dir": sandbox.lua_dir} if sandbox.lua_dir is not None else {}),
+                **({"lib_dir": sandbox.lib_dir} if sandbox.lib_dir is not None else {}),
+            },
+        }
+    )
+    answer, complaint, failure = _converse(request, sandbox.seconds)
+    loaded = _read_answer(answer, jobs)
+    if len(loaded) == len(jobs):
+        return Outcome(loaded, None)
+    return Outcome(loaded, failure or complaint or "it ended without a word")
+
+
+def _text(name: str) -> bytes:
+    with open(os.path.join(_HERE, "standins", f"{name}.lua"), "rb") as file:
+        return file.read()
+
+
+def _lupa_directory() -> str:
+    import importlib.util
+
+    found = importlib.util.find_spec("lupa")
+    assert found is not None and found.origin is not None, "lupa is a dependency of the package"
+    return os.path.dirname(found.origin)
+
+
+def _converse(request: bytes, seconds: float) -> tuple[bytes, str, str | None]:
+    """Runs the child: what it answered, its last words, and why it was stopped or died (None: it ended)."""
+    import subprocess
+    import sys
+
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", os.path.join(_HERE, "_child.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={},
+        cwd="/",
+        start_new_session=True,
+    )
+    try:
+        answer, complaint, in_time = _exchange(child, request, seconds)
+    finally:
+        _kill(child)
+    if not in_time:
+        return answer, complaint, "time"
+    if child.returncode == _OUT_OF_MEMORY:
+        return answer, complaint, "memory"
+    if child.returncode < 0:
+        return answer, complaint, _death(-child.returncode)
+    return answer, complaint, None
+
+
+def _exchange(child: subprocess.Popen[bytes], request: bytes, seconds: float) -> tuple[bytes, str, bool]:
+    """Feeds and hears the child until it closes its answer, says too much, or the time is over."""
+    import selectors
+    import subprocess
+    import time
+
+    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    deadline = time.monotonic() + seconds
+    heard = {"answer": bytearray(), "complaint": bytearray()}
+    unsent = memoryview(request)
+    with child.stdin as stdin, child.stdout as stdout, child.stderr as stderr:
+        for stream in (stdin, stdout, stderr):
+            os.set_blocking(stream.fileno(), False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(stdin, selectors.EVENT_WRITE)
+            selector.register(stdout, selectors.EVENT_READ, "answer")
+            selector.register(stderr, selectors.EVENT_READ, "complaint")
+            while selector.get_map():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return bytes(heard["answer"]), _last_words(heard["complaint"]), False
+                for key, _ in selector.select(left):
+                    if key.data is None:
+                        try:
+                            unsent = unsent[os.write(key.fd, unsent[:65536]) :]
+                        except BrokenPipeError:
+                            unsent = unsent[len(unsent) :]
+                        if not unsent:
+                            selector.unregister(stdin)
+                            stdin.close()
+                        continue
+                    data = os.read(key.fd, 65536)
+                    heard[key.data] += data
+                    if not data or len(heard[key.data]) > _ANSWER_LIMIT:
+                        selector.unregister(key.fileobj)
+        try:
+            child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return bytes(heard["answer"]), _last_words(heard["complaint"]), False
+    return bytes(heard["answer"]), _last_words(heard["complaint"]), True
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    import signal
+
+    if child.returncode is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _last_words(complaint: bytearray) -> str:
+    lines = bytes(complaint[-2000:]).decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _death(number: int) -> str:
+    import signal
+
+    if number in (signal.SIGXCPU, signal.SIGKILL):
+        return "time"
+    try:
+        return f"it crashed the process ({signal.Signals(number).name})"
+    except ValueError:
+        return f"it crashed the process (signal {number})"
+
+
+def _read_answer(answer: bytes, jobs: Sequence[Job]) -> tuple[Loaded, ...]:
+    """The reports of the jobs that ended; anything else ends the list (a C module may write)."""
+    import json
+
+    loaded: list[Loaded] = []
+    for job, line in zip(jobs, answer.split(b"\n"), strict=False):
+        try:
+            report = json.loads(line)
+            loaded.append(_loaded(job, report))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            break
+    return tuple(loaded)
+
+
+def _loaded(job: Job, report: dict[str, object]) -> Loaded:
+    value = report.get("value")
+    handler = value if job.kind == "handler" and isinstance(value, dict) else {}
+    functions = handler.get("functions", [])
+    return Loaded(
+        job=job,
+        error=None if report["ok"] is True else _string(report.get("error")),
+        type=_string(report["type"]),
+        value=_lua_value(value) if job.kind == "schema" else None,
+        priority=_member(handler.get("priority")),
+        version=_member(handler.get("version")),
+        functions=tuple(sorted(_string(name) for name in functions)),
+        effects=tuple(
+            Effect(_string(item["call"]), _string(item.get("detail", "")), *_where(item))
+            for item in _records(report["effects"])
+        ),
+        requires=tuple(
+            Required(
+                _string(item["module"]),
+                _string(item["from"]),
+                _string(item["path"]) if "path" in item else None,
+                *_where(item),
+            )
+            for item in _records(report["requires"])
+        ),
+    )
+
+
+def _records(value: object) -> list[dict[str, object]]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise TypeError("a list of records was expected")
+    return value
+
+
+def _string(value: object) -> str:
+    """A Lua string: its bytes came as code points below 256."""
+    if not isinstance(value, str):
+        raise TypeError("a string was expected")
+    return value.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+
+
+def _where(item: dict[str, object]) -> tuple[str | None, int | None]:
+    file, line = item.get("file"), item.get("line")
+    return (_string(file) if file is not None else None, line if isinstance(line, int) else None)
+
+
+def _member(value: object) -> Member | None:
+    if not isinstance(value, dict):
+        return None
+    return Member(_string(value["type"]), _string(value["text"]), value.get("integral") is True)
+
+
+def _lua_value(value: object) -> object:
+    """A dumped Lua value as Python data: see `Loaded.value`."""
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, dict):
+        return value
+    entries = value.get("t")
+    if not isinstance(entries, list):
+        return Opaque(_string(value["$"]))
+    return {_lua_key(key): _lua_value(item) for key, item in entries}
+
+
+def _lua_key(key: object) -> object:
+    """A key of a dumped table; tables cannot be keys here, and `true` must not be taken for 1."""
+    value = _lua_value(key)
+    if isinstance(value, bool):
+        return Opaque("boolean")
+    return Opaque("table") if isinstance(value, dict) else value

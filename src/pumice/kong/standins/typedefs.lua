@@ -1,0 +1,150 @@
+-- `kong.db.schema.typedefs`: the field definitions that Kong offers to schemas, by name.
+-- Each is a field and can be called with overrides: `typedefs.port { default = 80 }`.
+
+local null = ...
+local error, pairs, setmetatable, tostring, type = error, pairs, setmetatable, tostring, type
+
+local function copy(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  local new = {}
+  for key, item in pairs(value) do
+    new[key] = copy(item)
+  end
+  return new
+end
+
+local callable = {
+  __call = function(self, overrides)
+    local field = copy(self)
+    for key, value in pairs(overrides) do
+      field[key] = value
+    end
+    return field
+  end,
+}
+
+local function field(definition)
+  return setmetatable(definition, callable)
+end
+
+local function text(more)
+  local definition = { type = "string" }
+  for key, value in pairs(more or {}) do
+    definition[key] = value
+  end
+  return field(definition)
+end
+
+local T = {}
+
+T.auto_timestamp_ms = field { type = "number", timestamp = true, auto = true }
+T.auto_timestamp_s = field { type = "integer", timestamp = true, auto = true }
+T.capability = text()
+T.certificate = text()
+T.key = text()
+T.cidr_v4 = text()
+T.cidr = T.cidr_v4
+T.cookie_name = text()
+T.header_name = text { match = "^[A-Za-z0-9_-]+$" }
+T.host = text()
+T.host_with_optional_port = text()
+T.wildcard_host = text()
+T.http_method = text { match = "^%u+$" }
+T.ip = text()
+T.ip_or_cidr = text()
+T.jwk = field { type = "record", fields = { { kid = { type = "string", required = true } } } }
+T.lua_code = field {
+  type = "map", keys = { type = "string", len_min = 1 }, values = { type = "string", len_min = 1 },
+}
+T.name = text { unique = true, match = "^[%w%.%-_~]+$" }
+T.utf8_name = text { unique = true }
+T.path = text { starts_with = "/" }
+T.router_path = text()
+T.port = field { type = "integer", between = { 0, 65535 } }
+T.redis_host = text()
+T.redis_server_name = text()
+T.semantic_version = text()
+T.sni = text()
+T.tag = text { required = true }
+T.timeout = field { type = "integer", between = { 0, 2147483646 } }
+T.ttl = field { type = "number", between = { 0, 100000000 } }
+T.url = text()
+T.uuid = text { uuid = true, auto = true }
+
+local protocols = { "grpc", "grpcs", "http", "https", "tcp", "tls", "tls_passthrough", "udp" }
+T.protocol = text { one_of = protocols }
+T.protocols = field {
+  type = "set", required = true, default = { "grpc", "grpcs", "http", "https" }, elements = T.protocol,
+}
+T.protocols_http = field {
+  type = "set", required = true, default = { "grpc", "grpcs", "http", "https" },
+  elements = { type = "string", one_of = { "grpc", "grpcs", "http", "https" } },
+}
+
+T.headers = field { type = "map", keys = T.header_name, values = { type = "array", elements = { type = "string" } } }
+T.hosts = field { type = "array", elements = T.wildcard_host }
+T.methods = field { type = "set", elements = T.http_method }
+T.tags = field { type = "set", elements = T.tag }
+T.router_paths = field { type = "array", elements = T.router_path }
+T.pem = field {
+  type = "record",
+  fields = {
+    { private_key = { type = "string", encrypted = true, referenceable = true } },
+    { public_key = { type = "string", referenceable = true } },
+  },
+  entity_checks = { { at_least_one_of = { "private_key", "public_key" } } },
+}
+
+local endpoints = {
+  type = "set",
+  elements = {
+    type = "record",
+    fields = { { ip = T.ip_or_cidr }, { port = T.port } },
+    entity_checks = { { at_least_one_of = { "ip", "port" } } },
+  },
+}
+T.sources = field(copy(endpoints))
+T.destinations = field(copy(endpoints))
+
+local formats = { "w3c", "b3", "b3-single", "jaeger", "ot", "aws", "datadog", "gcp", "instana", "ignore", "preserve" }
+T.propagation = field {
+  type = "record",
+  fields = {
+    { extract = { type = "array", elements = { type = "string", one_of = formats } } },
+    { clear = { type = "array", elements = { type = "string" } } },
+    { inject = { type = "array", elements = { type = "string", one_of = formats } } },
+    { default_format = { type = "string", required = true, one_of = formats } },
+  },
+}
+T.queue = field {
+  type = "record",
+  fields = {
+    { max_batch_size = { type = "integer", default = 1, between = { 1, 1000000 } } },
+    { max_coalescing_delay = { type = "number", default = 1, between = { 0, 3600 } } },
+    { max_entries = { type = "integer", default = 10000, between = { 1, 1000000 } } },
+    { max_bytes = { type = "integer" } },
+    { max_retry_time = { type = "number", default = 60 } },
+    { initial_retry_delay = { type = "number", default = 0.01, between = { 0.001, 1000000 } } },
+    { max_retry_delay = { type = "number", default = 60, between = { 0.001, 1000000 } } },
+    { concurrency_limit = { type = "integer", default = 1, one_of = { -1, 1 } } },
+  },
+}
+
+for name, reference in pairs { consumer = "consumers", route = "routes", service = "services" } do
+  T["no_" .. name] = field { type = "foreign", reference = reference, eq = null }
+end
+for _, name in pairs { "headers", "hosts", "methods", "sources", "destinations" } do
+  T["no_" .. name] = T[name] { eq = null }
+end
+T.no_paths = T.router_paths { eq = null }
+for _, name in pairs { "no_headers", "no_hosts", "no_methods", "no_sources", "no_destinations", "no_paths" } do
+  setmetatable(T[name], callable)
+end
+
+return setmetatable(T, {
+  __index = function(_, name)
+    error("schema typedef error: definition " .. tostring(name) .. " does not exist", 2)
+  end,
+})
