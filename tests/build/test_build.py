@@ -16,7 +16,7 @@ FILES = {"src/b.lua": "return 'b'", "src/init.lua": "return 'a'"}
 
 
 def test_modules_go_where_require_finds_them(builder: Any) -> None:
-    assert {"lua/a/b.lua": "return 'b'", "lua/a/init.lua": "return 'a'"} == builder.write(FILES).built(SIMPLE)
+    assert builder.write(FILES).built(SIMPLE) == {"lua/a/b.lua": "return 'b'", "lua/a/init.lua": "return 'a'"}
 
 
 def test_every_file_carries_its_size_and_digest(builder: Any) -> None:
@@ -54,7 +54,7 @@ def test_two_modules_of_one_file_are_both_installed(builder: Any) -> None:
 
 
 def test_a_rock_of_lua_files_is_for_every_machine(builder: Any) -> None:
-    assert "all" == builder.write(FILES).build(SIMPLE).arch
+    assert builder.write(FILES).build(SIMPLE).arch == "all"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_type_that_is_not_accepted_is_blocked(builder: Any) -> None:
 
 def test_module_is_builtin_with_a_notice(builder: Any) -> None:
     builder.write(FILES).build(SIMPLE.replace("builtin", "module"))
-    assert ["Do not use 'module' as a build type. Use 'builtin' instead."] == builder.messages.of("info")
+    assert builder.messages.of("info") == ["Do not use 'module' as a build type. Use 'builtin' instead."]
 
 
 def test_a_missing_module_file_is_named(builder: Any) -> None:
@@ -96,11 +96,11 @@ def test_a_missing_module_file_is_named(builder: Any) -> None:
 
 
 def test_the_namespace_reaches_the_rock(builder: Any) -> None:
-    assert "me" == builder.write(FILES).build(SIMPLE, BuildOptions(namespace="me")).namespace
+    assert builder.write(FILES).build(SIMPLE, BuildOptions(namespace="me")).namespace == "me"
 
 
 def test_without_installing_the_rock_is_empty(builder: Any) -> None:
-    assert () == builder.write(FILES).build(SIMPLE, BuildOptions(install=False)).files
+    assert builder.write(FILES).build(SIMPLE, BuildOptions(install=False)).files == ()
 
 
 HOSTILE = {
@@ -132,7 +132,7 @@ HOSTILE = {
         'modules = {}, patches = { p = "--- /dev/null\\n+++ b/out/x\\n@@ -0,0 +1 @@\\n+owned\\n" }'
     ),
     "patch on a link": (
-        'modules = {}, patches = { p = "--- a/link.lua\\n+++ b/link.lua\\n@@ -1 +1 @@\\n-secret\\n+owned\\n" }'
+        'modules = {}, patches = { p = "--- a/link.lua\\n+++ b/link.lua\\n@@ -1 +1 @@\\n-secret\\n+own\\n" }'
     ),
 }
 
@@ -164,7 +164,7 @@ def test_nothing_leaves_the_sources_or_the_rock(builder: Any, build: str, privat
 def test_a_link_inside_the_sources_is_a_file_like_any_other(builder: Any) -> None:
     builder.write({"src/b.lua": "return 'b'", "shared.lua": "return 'a'"})
     (builder.source / "src/init.lua").symlink_to("../shared.lua")
-    assert "return 'a'" == builder.built(SIMPLE)["lua/a/init.lua"]
+    assert builder.built(SIMPLE)["lua/a/init.lua"] == "return 'a'"
 
 
 def test_a_file_cannot_be_a_directory_too(builder: Any) -> None:

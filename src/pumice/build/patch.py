@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["FilePatch", "Hunk", "apply_hunks", "apply_patch", "parse_patch"]
 
 _NULL = "/dev/null"
+_CHOPPED = 3
+"""Editors cut blank lines off the end of a text: so many missing ones are taken for blank context."""
 _HEADER = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _DATE = re.compile(rb"[ \t]+(?:\d{4}-\d\d-\d\d|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )")
 _EPOCH = re.compile(rb"[^0-9](?:1969-12-31|1970-01-01|Dec 31 [0-9:]+ 1969|Jan +1 [0-9:]+ 1970)")
@@ -219,6 +221,9 @@ def _hunk(lines: Sequence[bytes], at: int, number: int, path: str) -> tuple[Hunk
         old_left -= tag != "+"
         new_left -= tag != "-"
         at += 1
+    if at == len(lines) and old_left == new_left <= _CHOPPED:
+        body += [(" ", b"\n")] * old_left
+        old_left = new_left = 0
     if old_left or new_left:
         raise BuildError(
             f"line {header + 1}: hunk {number} of {path} does not have the {old_count} old and {new_count} "
@@ -267,6 +272,10 @@ def _apply_file(
                 hint='Patches create and delete files from rockspec_format = "3.0" on.',
             )
         return _stripped(patch.new_path), apply_hunks(b"", patch)[0], ()
+    if creates and text:
+        if text != apply_hunks(b"", patch)[0]:
+            raise BuildError(f"it creates {path}, which is there already with other contents")
+        return path, text, (f"{path} is already patched",)
     if text is None:
         raise BuildError(f"it changes {path}, which is not in the source directory")
     made, notes = apply_hunks(text, patch)

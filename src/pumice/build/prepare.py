@@ -65,9 +65,9 @@ def _texts(table: object, what: str) -> dict[str, bytes]:
         raise BuildError(f"{what} must be a table of file names and texts")
     files = {}
     for name, text in table.items():
-        if not isinstance(name, str) or not isinstance(text, str):
+        if isinstance(name, bool) or not isinstance(text, str):
             raise BuildError(f"{what} must be a table of file names and texts")
-        files[name] = text.encode("utf-8", "surrogateescape")
+        files[str(name)] = text.encode("utf-8", "surrogateescape")
     return files
 
 
