@@ -1,0 +1,406 @@
+"""The text of a tree manifest, read and changed entry by entry.
+
+A tree has one manifest for all its rocks, and LuaRocks loads, recomputes, sorts and writes all of it for each
+rock. Here only the entries that a command asks for are parsed, and only those that it changes are written;
+all others are copied as they stand. That works on the text that LuaRocks and Pumice write: one global at
+the margin, its entries at three blanks, one entry a line, sorted by their bytes. `CanonicalText` refuses
+any other text with `NotCanonical`, and then the Lua of `pumice.lua.data` has to read it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pumice.lua.data import LuaTable, LuaValue
+
+__all__ = ["SECTIONS", "CanonicalText", "NotCanonical", "Section", "format_value_of_entry", "parse_table"]
+
+SECTIONS = ("commands", "dependencies", "modules", "repository")
+"""The globals of a tree manifest, in the order of the text."""
+
+_CLOSE = b"\n   }"
+_KEYWORDS = (
+    " and break do else elseif end false for function goto if in local nil not or repeat return then true"
+    " until while "
+)
+_TRUSTED_MISSES = 12
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
+
+
+class NotCanonical(Exception):
+    """A text that is not laid out as LuaRocks lays out a manifest."""
+
+
+class CanonicalText:
+    """The four sections of a manifest. Raises NotCanonical."""
+
+    __slots__ = ("sections",)
+
+    def __init__(self, data: bytes, *, checked: bool = False) -> None:
+        if not checked:
+            _check_layout(data)
+        self.sections: dict[str, Section] = {}
+        place = 0
+        for name in SECTIONS:
+            head = name.encode() + b" = {"
+            if not data.startswith(head, place):
+                # LuaRocks leaves this one out when it rebuilds the manifest of a tree without rocks.
+                if name != "dependencies":
+                    raise NotCanonical
+                self.sections[name] = Section(b"")
+                continue
+            place += len(head)
+            if data.startswith(b"}\n", place):
+                self.sections[name] = Section(b"")
+                place += 2
+                continue
+            end = data.find(b"\n}\n", place)
+            if end < 0 or data[place : place + 1] != b"\n":
+                raise NotCanonical
+            self.sections[name] = Section(data[place + 1 : end])
+            place = end + 3
+        if place != len(data):
+            raise NotCanonical
+
+    def render(self) -> bytes:
+        """The whole text, with every change made to the sections."""
+        parts = []
+        for name in SECTIONS:
+            body = self.sections[name].render()
+            parts.append(name.encode() + (b" = {\n" + body + b"\n}\n" if body else b" = {}\n"))
+        return b"".join(parts)
+
+
+def _check_layout(data: bytes) -> None:
+    """Raise NotCanonical unless every line is indented by threes and nothing spans lines."""
+    if b"\t" in data or b"\r" in data or b"[[" in data or b"[=" in data or b"--" in data:
+        raise NotCanonical
+    # With every three blanks made one tab, a blank after a tab or a line break is one too many.
+    folded = data.replace(b"   ", b"\t")
+    for sign in (b"\t ", b"\n ", b"{ ", b"\\\n", b";\n"):
+        if sign in folded:
+            raise NotCanonical
+
+
+class Section:
+    """The entries of one global: texts like `   key = {…}`, joined by a comma and a line break."""
+
+    __slots__ = ("_body", "_changes", "_misses", "_sorted")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._changes: dict[bytes, bytes | None] = {}
+        self._misses = 0
+        self._sorted = False
+
+    def get(self, key: str) -> bytes | None:
+        """The value of an entry as text, from `{` to `}`, or None."""
+        raw = key.encode("utf-8", "surrogateescape")
+        if raw in self._changes:
+            return self._changes[raw]
+        span = self._find(raw)
+        return None if span is None else self._value(span)
+
+    def set(self, key: str, value: bytes | None) -> None:
+        """Give an entry another value, laid out as it will stand, or with None take it away."""
+        self._changes[key.encode("utf-8", "surrogateescape")] = value
+
+    def keys(self) -> list[str]:
+        """The keys of all entries, sorted by their bytes."""
+        found = {key for key, _, _ in self._spans()}
+        found.update(self._changes)
+        return [
+            key.decode("utf-8", "surrogateescape")
+            for key in sorted(found)
+            if self._changes.get(key, b"") is not None
+        ]
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Every key with the text of its value, sorted."""
+        if self._changes:
+            for name in self.keys():
+                yield name, self.get(name) or b"{}"
+            return
+        for key, start, end in self._spans():
+            yield key.decode("utf-8", "surrogateescape"), self._value((start, end))
+
+    def keys_with(self, needle: bytes) -> list[str]:
+        """The keys of the entries in whose text `needle` stands: a search, not a walk."""
+        found = []
+        place = self._body.find(needle)
+        while place >= 0:
+            start = self._entry_start(place)
+            key, end, _ = self._entry(start)
+            if key not in self._changes:
+                found.append(key)
+            place = self._body.find(needle, end)
+        found += [key for key, value in self._changes.items() if value is not None and needle in value]
+        return [key.decode("utf-8", "surrogateescape") for key in found]
+
+    def render(self) -> bytes:
+        """The entries as text, changed ones in their sorted places, the others copied in long runs."""
+        if not self._changes:
+            return self._body
+        if not self._sorted and len(self._changes) > _TRUSTED_MISSES:
+            self._sort()
+        for key in self._changes:
+            self._find(key)  # which sorts the body if it has to
+        body = self._body
+        parts: list[bytes] = []
+        copied = 0
+        for key in sorted(self._changes):
+            value = self._changes[key]
+            span = self._find(key)
+            start, end = span if span is not None else (self._place_for(key),) * 2
+            if start > copied:
+                run = body[copied:start]
+                parts.append(run[:-2] if run.endswith(b",\n") else run)
+            if value is not None:
+                parts.append(b"   " + _format_key(key) + b" = " + value)
+            copied = end if span is None else end + 2
+        if copied < len(body):
+            parts.append(body[copied:])
+        return b",\n".join(part for part in parts if part)
+
+    def _value(self, span: tuple[int, int]) -> bytes:
+        start, end = span
+        return self._body[self._entry(start)[2] : end]
+
+    def _find(self, key: bytes) -> tuple[int, int] | None:
+        """(start, end) of the entry of `key` in the body, its comma not included."""
+        place = self._place_for(key)
+        if place < len(self._body):
+            found, end, _ = self._entry(place)
+            if found == key:
+                return place, end
+        if not self._sorted:
+            # The halving search saw some neighbours only. Look through all, and after a dozen times sort.
+            self._misses += 1
+            if self._misses > _TRUSTED_MISSES:
+                self._sort()
+                return self._find(key)
+            head = b"   " + _format_key(key) + b" = {"
+            place = 0 if self._body.startswith(head) else self._body.find(b"\n" + head) + 1
+            if place or self._body.startswith(head):
+                self._sort()
+                return self._find(key)
+        return None
+
+    def _place_for(self, key: bytes) -> int:
+        """Where the first entry whose key is not below `key` begins, or the end of the body."""
+        body = self._body
+        low, high = 0, len(body)
+        while high - low > 4000:
+            start = self._entry_after((low + high) // 2)
+            if start >= high:
+                break
+            if self._entry(start)[0] <= key:
+                low = start
+            else:
+                high = start
+        while low < len(body):
+            found, end, _ = self._entry(low)
+            if found >= key:
+                return low
+            low = end + 2
+        return len(body)
+
+    def _entry_after(self, place: int) -> int:
+        """Where an entry begins, at `place` or later; the end of the body if there is none."""
+        close = self._body.find(_CLOSE, place)
+        end = self._body.find(b"\n", close + 1) if close >= 0 else -1
+        return end + 1 if end >= 0 else len(self._body)
+
+    def _entry_start(self, place: int) -> int:
+        """Where the entry begins in which `place` lies."""
+        start = self._body.rfind(_CLOSE, 0, place)
+        start = self._body.find(b"\n", start + 1) + 1 if start >= 0 else 0
+        while True:
+            end = self._entry(start)[1]
+            if place < end:
+                return start
+            start = end + 2
+
+    def _entry(self, start: int) -> tuple[bytes, int, int]:
+        """(key, end, start of the value) of the entry that begins at `start`. Raises NotCanonical."""
+        body = self._body
+        if body[start : start + 5] == b'   ["':
+            head = body.find(b'"] = {', start) + 2
+            key = body[start + 5 : head - 2]
+            if b"\\" in key or b"\n" in key or head < 2:
+                key, head = _read_key(body, start)
+        else:
+            head = body.find(b" = {", start)
+            key = body[start + 3 : head]
+            if head < 0 or body[start : start + 3] != b"   " or b"\n" in key or b" " in key:
+                raise NotCanonical
+        if body[head + 4 : head + 5] == b"}":
+            return key, head + 5, head + 3
+        close = body.find(_CLOSE, head)
+        if close < 0 or body[head + 4 : head + 5] != b"\n" or body[close + 5 : close + 6] not in (b",", b""):
+            raise NotCanonical
+        return key, close + 5, head + 3
+
+    def _spans(self) -> Iterator[tuple[bytes, int, int]]:
+        """(key, start, end) of every entry of the body, in its order."""
+        if not self._sorted:
+            self._sort()
+        place, end_of_body = 0, len(self._body)
+        while place < end_of_body:
+            key, end, _ = self._entry(place)
+            yield key, place, end
+            place = end + 2
+
+    def _sort(self) -> None:
+        """Make sure that the entries are sorted; of doubled keys the last one counts, as in Lua."""
+        self._sorted = True
+        spans = list(self._spans())
+        if all(spans[number - 1][0] < spans[number][0] for number in range(1, len(spans))):
+            return
+        entries = {key: self._body[start:end] for key, start, end in spans}
+        self._body = b",\n".join(entries[key] for key in sorted(entries))
+
+
+def _format_key(key: bytes) -> bytes:
+    text = key.decode("utf-8", "surrogateescape")
+    if text.isascii() and text.isidentifier() and f" {text} " not in _KEYWORDS:
+        return key
+    return b'["' + key.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"]'
+
+
+def _read_key(body: bytes, start: int) -> tuple[bytes, int]:
+    """The key in brackets of the entry at `start`, and where ` = {` stands behind it."""
+    end = body.find(b"\n", start)
+    line = body[start : end if end >= 0 else len(body)].decode("utf-8", "surrogateescape")
+    key, place = _read_string(line, 4)
+    if not line.startswith("] = {", place):
+        raise NotCanonical
+    return key.encode("utf-8", "surrogateescape"), start + len(
+        line[: place + 1].encode("utf-8", "surrogateescape")
+    )
+
+
+def format_value_of_entry(value: LuaTable) -> bytes:
+    """The text of a table as it stands as an entry of a section."""
+    from pumice.lua.write import format_value
+
+    return format_value(value, 1).encode("utf-8", "surrogateescape")
+
+
+def parse_table(text: bytes) -> LuaTable:
+    """The table that a value's text writes, in the layout of LuaRocks. Raises NotCanonical."""
+    root: LuaTable = {}
+    if text == b"{}":
+        return root
+    lines = text.decode("utf-8", "surrogateescape").split("\n")
+    if len(lines) < 2 or lines[0] != "{":
+        raise NotCanonical
+    stack = [root]
+    for number in range(1, len(lines)):
+        line = lines[number].lstrip(" ")
+        if line in ("}", "},"):
+            stack.pop()
+            if not stack:
+                if number != len(lines) - 1:
+                    raise NotCanonical
+                return root
+            continue
+        place, end = 0, len(line)
+        while place < end:
+            here = stack[-1]
+            key, place = _read_assigned(line, place, here)
+            if key in here:
+                raise NotCanonical
+            rest = line[place:]
+            if rest == "{":
+                inner: LuaTable = {}
+                here[key] = inner
+                stack.append(inner)
+                break
+            value, place = _read_value(line, place)
+            here[key] = value
+            if line.startswith(", ", place):
+                place += 2
+            elif line[place:] in (",", ""):
+                break
+            else:
+                raise NotCanonical
+    raise NotCanonical
+
+
+def _read_assigned(
+    line: str, place: int, table: Mapping[int | float | bool | str, LuaValue]
+) -> tuple[int | str, int]:
+    """The key of the item at `place`, its number if none is written, and where its value begins."""
+    first = line[place]
+    if first == "[":
+        key, place = _read_string(line, place + 1)
+        if not line.startswith("] = ", place):
+            raise NotCanonical
+        return key, place + 4
+    if first == "_" or first.isalpha():
+        end = line.find(" = ", place)
+        word = line[place:end] if end >= 0 else ""
+        if word.isidentifier() and word.isascii():
+            return word, end + 3
+        if line[place:] not in ("true", "false", "true,", "false,"):
+            raise NotCanonical
+    count = 1
+    while count in table:
+        count += 1
+    return count, place
+
+
+def _read_value(line: str, place: int) -> tuple[LuaValue, int]:
+    if line[place : place + 1] == '"':
+        return _read_string(line, place)
+    if line.startswith("{}", place):
+        return {}, place + 2
+    end = place
+    while end < len(line) and line[end] not in ", ":
+        end += 1
+    word = line[place:end]
+    if word in ("true", "false"):
+        return word == "true", end
+    try:
+        return int(word), end
+    except ValueError:
+        pass
+    try:
+        return float(word), end
+    except ValueError:
+        raise NotCanonical from None
+
+
+def _read_string(line: str, place: int) -> tuple[str, int]:
+    """The string whose opening quote stands at `place`, and where the text goes on behind it."""
+    if line[place : place + 1] != '"':
+        raise NotCanonical
+    start = place + 1
+    end = line.find('"', start)
+    if end < 0:
+        raise NotCanonical
+    if "\\" not in line[start:end]:
+        return line[start:end], end + 1
+    parts = []
+    place = start
+    while place < len(line) and line[place] != '"':
+        character = line[place]
+        place += 1
+        if character == "\\":
+            digits = line[place : place + 3]
+            if len(digits) == 3 and digits.isdigit() and digits.isascii() and int(digits) < 128:
+                character = chr(int(digits))
+                place += 3
+            else:
+                known = _ESCAPES.get(line[place : place + 1])
+                if known is None:
+                    raise NotCanonical
+                character = known
+                place += 1
+        parts.append(character)
+    if place >= len(line):
+        raise NotCanonical
+    return "".join(parts), place + 1
