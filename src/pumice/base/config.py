@@ -30,6 +30,18 @@ class TreeSpec(Value):
     rocks_dir: str
     """Rock directories and the tree manifest: `<root>/lib/luarocks/rocks-X.Y`."""
 
+    @classmethod
+    def at(cls, root: str, lua_version: str, name: str = "") -> TreeSpec:
+        """A tree with LuaRocks's own layout below `root`."""
+        return cls(
+            name,
+            root,
+            f"{root}/bin",
+            f"{root}/share/lua/{lua_version}",
+            f"{root}/lib/lua/{lua_version}",
+            f"{root}/lib/luarocks/rocks-{lua_version}",
+        )
+
 
 class Config(Value):
     """The settings of one command."""

@@ -43,7 +43,6 @@ def run(arguments: Arguments, session: Session) -> int:
         else:
             star = "*" if generation.current else " "
             changes = [f"+{rock}" for rock in generation.added] + [f"-{rock}" for rock in generation.removed]
-            session.terminal.print(
-                f"{star} {generation.number:>4}  {generation.time}  {generation.command:<10} {' '.join(changes)}"
-            )
+            when = f"{generation.number:>4}  {generation.time}  {generation.command:<10}"
+            session.terminal.print(f"{star} {when} {' '.join(changes)}".rstrip())
     return EXIT_OK

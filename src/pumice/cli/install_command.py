@@ -9,19 +9,16 @@ from pumice.operation.install import InstallOptions, install
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pumice.cli.arguments import Arguments
     from pumice.cli.session import Session
-    from pumice.operation.install import Installed
 
-__all__ = ["COMMAND", "install_options", "print_installed", "run"]
+__all__ = ["COMMAND", "install_options", "run"]
 
 COMMAND = Command(
     "install",
     "Install rocks: files or URLs, any number of them at once.",
-    description="Installs rocks from .rock, .src.rock and .rockspec files or their URLs. Several rocks may be "
-    "given; they are installed in one transaction, all or none, in the order of their dependencies.",
+    description="Installs rocks from .rock, .src.rock and .rockspec files or their URLs. Several rocks may "
+    "be given; they are installed in one transaction, all or none, in the order of their dependencies.",
     positionals=(Positional("rock", "Files or URLs of rocks and rockspecs.", "+"),),
     options=INSTALLING,
     examples=(
@@ -37,11 +34,7 @@ def run(arguments: Arguments, session: Session) -> int:
     installed = install(arguments.texts("rock"), session.config, options, session.terminal)
     if arguments.flag("only_deps"):
         for rock in installed:
-            session.terminal.print(
-                f"\nSuccessfully installed dependencies for {rock.name} {rock.version}"
-            )
-    else:
-        print_installed(installed, session)
+            session.terminal.print(f"\nSuccessfully installed dependencies for {rock.name} {rock.version}")
     return EXIT_OK
 
 
@@ -58,12 +51,3 @@ def install_options(arguments: Arguments, session: Session, command: str) -> Ins
         namespace=session.namespace,
         layout=arguments.text("layout"),
     )
-
-
-def print_installed(installed: Iterable[Installed], session: Session) -> None:
-    """LuaRocks's announcement, a line a rock and a blank one."""
-    for rock in installed:
-        license_text = f" (license: {rock.license})" if rock.license else ""
-        session.terminal.message(
-            "info", f"{rock.name} {rock.version} is now installed in {rock.root}{license_text}\n"
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Option, Positional
-from pumice.cli.install_command import install_options, print_installed
+from pumice.cli.install_command import install_options
 from pumice.cli.options import INSTALLING
 from pumice.errors import EXIT_OK, UsageError
 from pumice.operation.make import make
@@ -53,6 +53,4 @@ def run(arguments: Arguments, session: Session) -> int:
         session.terminal.print(
             f"Stopping after installing dependencies for {made.rock.name} {made.rock.version}\n"
         )
-    elif made.installed is not None:
-        print_installed((made.installed,), session)
     return EXIT_OK

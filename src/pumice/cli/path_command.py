@@ -41,7 +41,11 @@ def run(arguments: Arguments, session: Session) -> int:
     append = arguments.flag("append")
     if any(arguments.flag(key) for key in ("lr_path", "lr_cpath", "lr_bin")):
         full = arguments.flag("full")
-        paths = shell_paths(trees, config, append=append) if full else tree_paths(trees, config)
+        paths = (
+            shell_paths(trees, config, terminal, append=append)
+            if full
+            else tree_paths(trees, config, terminal)
+        )
         if arguments.flag("lr_path"):
             text = cleaned(paths.lua_path, ";", config.lua_version, keep_first=True)
         elif arguments.flag("lr_cpath"):
@@ -50,7 +54,7 @@ def run(arguments: Arguments, session: Session) -> int:
             text = cleaned(paths.bin_path, ":", None, keep_first=True)
         terminal.print(text)
         return EXIT_OK
-    paths = shell_paths(trees, config, append=append)
+    paths = shell_paths(trees, config, terminal, append=append)
     terminal.print(_export(paths.lua_path_variable, paths.lua_path))
     terminal.print(_export(paths.lua_cpath_variable, paths.lua_cpath))
     if not arguments.flag("no_bin"):

@@ -54,5 +54,4 @@ def run(arguments: Arguments, session: Session) -> int:
         force=arguments.flag("force"),
         force_fast=arguments.flag("force_fast"),
     )
-    session.terminal.message("info", "Removal successful.")
     return EXIT_OK

@@ -16,8 +16,9 @@ __all__ = ["COMMAND", "run"]
 COMMAND = Command(
     "repair",
     "Mend what can be mended in a tree.",
-    description="Puts back deployed files that were lost or changed, from the rock files given, the cache or "
-    "the store, and writes the tree manifest anew where it disagrees with the disk. Says what it cannot mend.",
+    description="Puts back deployed files that were lost or changed, from the rock files given, the cache "
+    "or the store, and writes the tree manifest anew where it disagrees with the disk. Says what it cannot "
+    "mend.",
     positionals=(Positional("rock", "Rock files to take lost contents from.", "*"),),
 )
 
@@ -32,7 +33,7 @@ def run(arguments: Arguments, session: Session) -> int:
     if result.unmended:
         raise CheckError(
             f"{len(result.unmended)} things could not be mended in {session.config.tree.root}.",
-            hint="Name the .rock files that hold the lost contents, or install those rocks again with --force.",
+            hint="Name the .rock files that hold the lost contents, or install those rocks again.",
         )
     if not result.mended:
         session.terminal.message("info", "Nothing to mend.")

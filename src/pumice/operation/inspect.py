@@ -28,9 +28,15 @@ def inspect(path: str, config: Config, progress: Progress) -> dict[str, object]:
         from pumice.rock.rockfile import open_source_rock
 
         source = open_source_rock(absolute, platforms=config.platforms)
-        with source:
-            facts = _rockspec_facts(source.rockspec)
-            return {"file": path, "kind": "rock", **facts, "arch": "src", "files": sorted(source.names)}
+        with source.archive as archive:
+            files = sorted(member.name for member in archive.members if member.kind == "file")
+        return {
+            "file": path,
+            "kind": "rock",
+            **_rockspec_facts(source.rockspec),
+            "arch": "src",
+            "files": files,
+        }
     if path.endswith(".rock"):
         from pumice.rock.rockfile import open_rock
 
@@ -71,12 +77,12 @@ def _rock(rock: Rock, kind: str) -> dict[str, object]:
 
 def _directory(path: str, config: Config, progress: Progress) -> dict[str, object]:
     """A rocks tree if it holds one; else a source directory by the rockspec that `make` would take."""
+    from pumice.base.config import TreeSpec
     from pumice.operation.listing import find_installed
     from pumice.operation.rockspec_choice import choose_rockspec
-    from pumice.operation.settings import tree_at
-    from pumice.tree.kinds import read_spec
+    from pumice.operation.trees import read_spec
 
-    tree = read_spec(tree_at(path, config))
+    tree = read_spec(TreeSpec.at(path, config.lua_version), progress)
     if os.path.isdir(tree.rocks_dir):
         rocks = find_installed((tree,), "", None, progress, substring=True)
         return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from pumice.errors import NotFoundError, RockspecError
-from pumice.rock.rockspec import lint, load_rockspec
+from pumice.rock.lint import lint
+from pumice.rock.rockspec import load_rockspec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

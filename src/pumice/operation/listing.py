@@ -6,8 +6,8 @@ import os
 
 from pumice.base.value import Value
 from pumice.errors import NotFoundError
+from pumice.operation.trees import read_spec
 from pumice.rock.version import newest_first, parse_version
-from pumice.tree.kinds import read_spec
 from pumice.tree.layout import namespace_path
 from pumice.tree.manifest import read_tree_manifest
 
@@ -47,7 +47,7 @@ def find_installed(
     wanted = parse_version(version) if version else None
     found: dict[str, dict[str, list[TreeSpec]]] = {}
     for tree in trees:
-        tree = read_spec(tree)
+        tree = read_spec(tree, progress)
         manifest = read_tree_manifest(tree, progress)
         names = [each for each in manifest.names() if name in each] if substring else ([name] if name else [])
         for each in names:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pumice.base.value import Value
 from pumice.lua.interpreter import find_interpreter
 from pumice.lua.search_path import path_variables, search_path
-from pumice.tree.kinds import read_spec
+from pumice.operation.trees import read_spec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pumice.base.config import Config, TreeSpec
+    from pumice.base.progress import Progress
 
 __all__ = ["ShellPaths", "cleaned", "shell_paths", "tree_paths"]
 
@@ -26,17 +27,17 @@ class ShellPaths(Value):
     lua_cpath_variable: str = "LUA_CPATH"
 
 
-def tree_paths(trees: Sequence[TreeSpec], config: Config) -> ShellPaths:
+def tree_paths(trees: Sequence[TreeSpec], config: Config, progress: Progress) -> ShellPaths:
     """The entries of the trees alone, in their order."""
-    specs = [read_spec(tree) for tree in trees]
+    specs = [read_spec(tree, progress) for tree in trees]
     lua = ";".join(f"{spec.lua_dir}/?.lua;{spec.lua_dir}/?/init.lua" for spec in specs)
     lib = ";".join(f"{spec.lib_dir}/?.{config.lib_extension}" for spec in specs)
     return ShellPaths(lua, lib, ":".join(spec.bin_dir for spec in specs))
 
 
-def shell_paths(trees: Sequence[TreeSpec], config: Config, *, append: bool) -> ShellPaths:
+def shell_paths(trees: Sequence[TreeSpec], config: Config, progress: Progress, *, append: bool) -> ShellPaths:
     """The entries of the trees before (or after) what the environment has, each once."""
-    own = tree_paths(trees, config)
+    own = tree_paths(trees, config, progress)
     here = search_path(config, find_interpreter(config))
     programs = cleaned(config.environment.get("PATH", ""), ":", None, keep_first=True)
     pairs = (
@@ -53,7 +54,8 @@ def shell_paths(trees: Sequence[TreeSpec], config: Config, *, append: bool) -> S
         )
         for mine, present, separator, version in pairs
     )
-    return ShellPaths(*joined, *path_variables(config))
+    lua_path, lua_cpath, bin_path = joined
+    return ShellPaths(lua_path, lua_cpath, bin_path, *path_variables(config))
 
 
 def cleaned(paths: str, separator: str, lua_version: str | None, *, keep_first: bool) -> str:

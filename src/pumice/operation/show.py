@@ -90,9 +90,7 @@ def show(
         rock_dir=rock_dir,
         rockspec_path=rockspec_path,
         commands=tuple(
-            sorted(
-                (path[4:], _deployed(rock, "bin", path[4:])) for path in files if path.startswith("bin/")
-            )
+            sorted((path[4:], _deployed(rock, "bin", path[4:])) for path in files if path.startswith("bin/"))
         ),
         modules=tuple(
             sorted(
@@ -101,13 +99,13 @@ def show(
                 if path.startswith(("lua/", "lib/"))
             )
         ),
-        module_names=tuple(sorted(entry.modules)),
+        module_names=tuple(sorted(entry.modules)) if entry else (),
         dependencies=labelled(rockspec.dependencies),
         build_dependencies=labelled(rockspec.build_dependencies),
         test_dependencies=labelled(rockspec.test_dependencies),
         indirect_dependencies=tuple(
             (each, _label(each, None, provided, trees, progress))
-            for each in sorted(entry.dependencies)
+            for each in sorted(entry.dependencies if entry else ())
             if each not in direct
         ),
     )

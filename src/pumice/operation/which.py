@@ -7,9 +7,9 @@ import os
 from pumice.base.value import Value
 from pumice.lua.interpreter import find_interpreter
 from pumice.lua.search_path import search_path
+from pumice.operation.trees import read_spec
 from pumice.rock.version import parse_version
 from pumice.tree import layout
-from pumice.tree.kinds import read_spec
 from pumice.tree.manifest import read_tree_manifest
 
 TYPE_CHECKING = False
@@ -39,19 +39,21 @@ def which(module: str, trees: Sequence[TreeSpec], config: Config, progress: Prog
     """
     best: Found | None = None
     for tree in trees:
-        tree = read_spec(tree)
+        tree = read_spec(tree, progress)
         manifest = read_tree_manifest(tree, progress)
         for name in (module, f"{module}.init"):
-            providers = manifest.providers(name)
+            providers = manifest.providers("modules", name)
             for place, (rock, version) in enumerate(providers):
+                entry = manifest.entry(rock, version)
+                if entry is None or name not in entry.modules:
+                    continue
                 if best is None or parse_version(best.version or "") < parse_version(version):
                     path = layout.module_file(
                         tree,
-                        manifest.entry(rock, version).modules[name],
+                        entry.modules[name],
                         rock,
                         version,
                         active=place == 0,
-                        lib_extension=config.lib_extension,
                     )
                     best = Found(path, rock, version)
             if providers:

@@ -1,0 +1,172 @@
+"""Rocks that are at hand go into a tree: what `make`, `install` and `ship` share (contract 1.4, 5)."""
+
+from __future__ import annotations
+
+from pumice.base.value import Value
+from pumice.errors import DependencyError, TreeError
+from pumice.tree.planner import InstallOptions as PlannerOptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from pumice.base.config import Config
+    from pumice.base.progress import Progress
+    from pumice.operation.change import TreeChange
+    from pumice.rock.dependency import Dependency
+    from pumice.rock.rock import Rock
+    from pumice.rock.rockspec import Rockspec
+    from pumice.tree.dependencies import Installed as InstalledRocks
+
+__all__ = ["InstallOptions", "check_dependencies", "deploy", "in_order"]
+
+
+class InstallOptions(Value):
+    """How rocks are installed; each field is the flag of that name."""
+
+    command: str
+    keep: bool = False
+    force: bool = False
+    force_fast: bool = False
+    only_deps: bool = False
+    no_doc: bool = False
+    no_manifest: bool = False
+    namespace: str | None = None
+    layout: str | None = None
+    """`plain` or `generations` for a tree that does not exist yet; None: plain."""
+
+
+def in_order(rocks: Sequence[Rock]) -> list[Rock]:
+    """The rocks so that each one follows those of them that it depends on; otherwise as given.
+
+    A cycle is broken where it was entered, as LuaRocks's depth-first walk does.
+    """
+    by_name: dict[str, list[Rock]] = {}
+    for rock in rocks:
+        by_name.setdefault(rock.name, []).append(rock)
+    ordered: list[Rock] = []
+    met: set[str] = set()
+
+    # A stack of our own: a chain of a thousand rocks must not meet Python's recursion limit.
+    for start in rocks:
+        stack = [(start.name, False)]
+        while stack:
+            name, done = stack.pop()
+            if done:
+                ordered.extend(by_name[name])
+                continue
+            if name in met:
+                continue
+            met.add(name)
+            stack.append((name, True))
+            needs = [
+                dependency.name
+                for rock in by_name[name]
+                for dependency in rock.rockspec.dependencies
+                if dependency.name in by_name and dependency.name not in met
+            ]
+            stack.extend((need, False) for need in reversed(needs))
+    return ordered
+
+
+def check_dependencies(
+    rockspec: Rockspec,
+    installed: InstalledRocks,
+    config: Config,
+    progress: Progress,
+    coming: Collection[tuple[str, str]] = (),
+) -> None:
+    """The rock supports this platform, and everything that it depends on is there; told in LuaRocks's lines.
+
+    `coming`: (name, version) of rocks of the same command that will be there. Raises RockspecError,
+    DependencyError.
+    """
+    if config.deps_mode == "none":
+        return
+    rockspec.check_platform(config.platforms)
+    matched = [(each, _match(each, installed, coming)) for each in rockspec.dependencies]
+    missing = [dependency for dependency, version in matched if version is None]
+    if missing:
+        progress.message("info", f"Missing dependencies for {rockspec.name} {rockspec.version}:")
+        for dependency in missing:
+            progress.message("info", f"   {dependency} (not installed)")
+    progress.message("info", "")
+    for dependency, version in matched:
+        how = "provided by VM" if installed.is_provided(dependency) else "installed"
+        status = f"{version} {how}" if version else "not installed"
+        progress.message("info", f"{rockspec.name} {rockspec.version} depends on {dependency} ({status})")
+    if missing:
+        names = ", ".join(str(dependency) for dependency in missing)
+        raise DependencyError(
+            f"Could not satisfy dependency {missing[0]}: No results matching query were found for "
+            f"Lua {config.lua_version}.",
+            hint=f"Give the files of {names} in the same command, install them first, or use "
+            "--deps-mode=none to go without.",
+        )
+
+
+def _match(
+    dependency: Dependency, installed: InstalledRocks, coming: Collection[tuple[str, str]]
+) -> str | None:
+    version = installed.match(dependency)
+    if version is not None or installed.is_provided(dependency):
+        return version
+    for name, each in coming:
+        if name == dependency.name and dependency.accepts(each):
+            return each
+    return None
+
+
+def deploy(
+    rocks: Sequence[Rock],
+    change: TreeChange,
+    options: InstallOptions,
+    progress: Progress,
+    *,
+    check: bool = True,
+) -> None:
+    """All the rocks are in the tree, in one transaction with their hooks; what LuaRocks says has been said.
+
+    `check`: look at their dependencies first. Raises PumiceError; then the tree is as it was.
+    """
+    config = change.config
+    asked = frozenset(each.name for rock in rocks for each in rock.rockspec.dependencies)
+    planner = change.planner(
+        commands=any(file.section == "bin" for rock in rocks for file in rock.files),
+        asked=asked,
+        no_manifest=options.no_manifest,
+    )
+    how = PlannerOptions(options.keep, options.force, options.force_fast, options.no_doc)
+    before = {rock.name: set(change.manifest.versions(rock.name)) for rock in rocks}
+    coming = [(rock.name, rock.version) for rock in rocks]
+    for rock in rocks:
+        _check_hooks(rock.rockspec, config)
+        if check:
+            check_dependencies(rock.rockspec, planner.installed, config, progress, coming)
+        planner.install(rock, how)
+    plan = planner.finish()
+    after = {name: set(change.manifest.versions(name)) for name in before}
+    hooked = [rock for rock in rocks if rock.rockspec.hooks]
+    change.commit(
+        plan,
+        before_finish=(lambda: _run_hooks(hooked, change, progress)) if hooked else None,
+        added=sorted((name, each) for name in after for each in after[name] - before[name]),
+        removed=sorted((name, each) for name in after for each in before[name] - after[name]),
+    )
+
+
+def _check_hooks(rockspec: Rockspec, config: Config) -> None:
+    """LuaRocks finds out only after deploying (B10); here nothing has happened yet."""
+    if rockspec.hooks and not config.hooks_enabled:
+        raise TreeError(
+            "This rockspec contains hooks, which are blocked by the 'hooks_enabled' setting in your "
+            "LuaRocks configuration.",
+            hint="Set hooks_enabled = true if you trust the rock.",
+        )
+
+
+def _run_hooks(rocks: Sequence[Rock], change: TreeChange, progress: Progress) -> None:
+    from pumice.operation.hooks import run_hook
+
+    for rock in rocks:
+        run_hook(rock, "post_install", change.config, progress)

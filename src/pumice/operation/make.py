@@ -1,0 +1,106 @@
+"""`make`: the rock of a source directory, built and installed (contract 1.4, 2.7)."""
+
+from __future__ import annotations
+
+import os
+
+from pumice.base.value import Value
+from pumice.errors import NotFoundError
+from pumice.operation.change import TreeChange
+from pumice.operation.deploy import InstallOptions, check_dependencies, deploy
+from pumice.operation.rockspec_choice import rockspec_argument
+from pumice.operation.work_dir import WorkDir
+from pumice.rock.rockspec import load_rockspec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pumice.base.config import Config
+    from pumice.base.progress import Progress
+    from pumice.rock.rock import Rock
+    from pumice.rock.rockspec import Rockspec
+
+__all__ = ["Made", "build_directory", "make", "read_rockspec"]
+
+
+class Made(Value):
+    """What `make` did: the rock, and where it went."""
+
+    rock: Rock
+    packed: str | None = None
+
+
+def read_rockspec(path: str, config: Config) -> Rockspec:
+    """The rockspec at an absolute path. Raises NotFoundError, RockspecError."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise NotFoundError(
+            f"{path} cannot be read: {error.strerror}", hint="Check the name and the file's mode."
+        ) from None
+    return load_rockspec(data, path, config.platforms, accept_unknown_fields=config.accept_unknown_fields)
+
+
+def build_directory(
+    rockspec_path: str, config: Config, progress: Progress, work: WorkDir, *, install: bool = True
+) -> Rock:
+    """The rock that a rockspec makes of the current directory; installs nothing. Raises BuildError."""
+    from pumice.build.build import BuildOptions, build_rock
+
+    rockspec = read_rockspec(rockspec_path, config)
+    return build_rock(
+        rockspec, config.cwd, config, progress, work_dir=work.path, options=BuildOptions(install=install)
+    )
+
+
+def make(
+    config: Config,
+    options: InstallOptions,
+    progress: Progress,
+    *,
+    rockspec: str | None = None,
+    no_install: bool = False,
+    pack: bool = False,
+) -> Made:
+    """Builds the current directory by its rockspec, and installs the rock (or packs it, or neither).
+
+    `rockspec` is relative to the current directory; None: the one that LuaRocks would choose. Nothing of
+    the tree changes unless everything succeeds. Raises PumiceError.
+    """
+    from pumice.build.build import BuildOptions, build_rock
+
+    loaded = read_rockspec(rockspec_argument(rockspec, config.cwd), config)
+    with WorkDir(config, "make") as work:
+        if no_install or pack:
+            rock = build_rock(
+                loaded,
+                config.cwd,
+                config,
+                progress,
+                work_dir=work.path,
+                options=BuildOptions(install=not no_install, namespace=options.namespace),
+            )
+            packed = None
+            if pack:
+                from pumice.rock.rockfile import rock_filename_of, write_rock
+
+                packed = os.path.join(config.cwd, rock_filename_of(rock))
+                write_rock(rock, packed)
+            return Made(rock, packed=packed)
+        with TreeChange(config, options.command, progress, layout=options.layout) as change:
+            planner = change.planner(commands=False, asked=frozenset(d.name for d in loaded.dependencies))
+            check_dependencies(loaded, planner.installed, change.config, progress)
+            if options.only_deps:
+                from pumice.rock.rock import Rock
+
+                return Made(Rock(loaded, (), "all"))
+            rock = build_rock(
+                loaded,
+                config.cwd,
+                change.config,
+                progress,
+                work_dir=work.path,
+                options=BuildOptions(namespace=options.namespace),
+            )
+            deploy((rock,), change, options, progress, check=False)
+        return Made(rock)

@@ -1,0 +1,142 @@
+"""What Pumice makes or installs, LuaRocks lists, shows, packs and removes; and the reverse."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Snapshot = Callable[[Path], dict[str, tuple[int, str]]]
+
+pytestmark = pytest.mark.peer
+
+
+def without_wrappers(found: dict[str, tuple[int, str]]) -> dict[str, tuple[int, str]]:
+    """LuaRocks 3.8 wraps what Lua can compile, Pumice what is Lua by its first line too; here both agree."""
+    return {path: entry for path, entry in found.items() if not path.startswith(".pumice")}
+
+
+def test_make_gives_the_same_tree(
+    rock_source: Path, tree: Path, luarocks: Run, pumice: Run, snapshot: Snapshot
+) -> None:
+    """Files, modes, wrappers, rock_manifest and manifest, byte for byte."""
+    luarocks("make", cwd=rock_source)
+    expected = snapshot(tree)
+    shutil.rmtree(tree)
+    pumice("make", cwd=rock_source)
+    assert expected == snapshot(tree)
+
+
+def test_luarocks_uses_what_pumice_made(
+    rock_source: Path, name_version: tuple[str, str], tree: Path, luarocks: Run, pumice: Run, tmp_path: Path
+) -> None:
+    name, version = name_version
+    pumice("make", cwd=rock_source)
+    assert f"{name}\t{version}\tinstalled" in luarocks("list", "--porcelain").stdout
+    shown = luarocks("show", name)
+    assert f"{version} - " in shown.stdout
+    modules = luarocks("show", name, "--modules").stdout.split()
+    assert modules
+    packed = luarocks("pack", name, version, cwd=tmp_path).stdout
+    assert f"Packed: {tmp_path}/{name}-{version}." in packed
+    luarocks("remove", name)
+    left = [path for path in tree.rglob("*") if path.is_file() and path.name != "manifest"]
+    assert left == []
+
+
+def test_pumice_uses_what_luarocks_made(
+    rock_source: Path, name_version: tuple[str, str], tree: Path, luarocks: Run, pumice: Run, tmp_path: Path
+) -> None:
+    name, version = name_version
+    luarocks("make", cwd=rock_source)
+    assert luarocks("list", "--porcelain").stdout == pumice("list", "--porcelain").stdout
+    assert luarocks("list").stdout == pumice("list").stdout
+    for flag in (
+        "--modules",
+        "--rockspec",
+        "--mversion",
+        "--rock-tree",
+        "--rock-dir",
+        "--rock-license",
+        "--deps",
+    ):
+        assert luarocks("show", name, flag).stdout == pumice("show", name, flag).stdout
+    packed = pumice("pack", name, version, cwd=tmp_path).stdout
+    assert packed.startswith(f"Packed: {tmp_path}/{name}-{version}.")
+    pumice("remove", name)
+    left = [path for path in tree.rglob("*") if path.is_file() and path.name != "manifest"]
+    assert left == []
+
+
+def test_a_rock_packed_by_either_installs_with_the_other(
+    rock_source: Path,
+    name_version: tuple[str, str],
+    tree: Path,
+    luarocks: Run,
+    pumice: Run,
+    tmp_path: Path,
+    snapshot: Snapshot,
+) -> None:
+    """Both packed rocks give the tree that LuaRocks itself makes of its own rock."""
+    name, version = name_version
+    rocks = {}
+    luarocks("make", cwd=rock_source)
+    for run, who in ((luarocks, "luarocks"), (pumice, "pumice")):
+        folder = tmp_path / who
+        folder.mkdir()
+        run("pack", name, version, cwd=folder)
+        (rocks[who],) = folder.glob("*.rock")
+    # LuaRocks names a rock with a script after the machine (B3); both kinds install everywhere.
+    shutil.rmtree(tree)
+    luarocks("install", str(rocks["luarocks"]))
+    expected = snapshot(tree)
+    for run, rock in ((pumice, rocks["luarocks"]), (luarocks, rocks["pumice"]), (pumice, rocks["pumice"])):
+        shutil.rmtree(tree)
+        run("install", str(rock))
+        assert expected == snapshot(tree)
+
+
+def test_two_versions_live_side_by_side(
+    template: Path, tree: Path, luarocks: Run, pumice: Run, tmp_path: Path, snapshot: Snapshot
+) -> None:
+    """`--keep`: the newer version has the plain names, the older one its versioned names, for both programs."""
+    second = tmp_path / "second"
+    shutil.copytree(template, second)
+    (old,) = second.glob("*.rockspec")
+    text = old.read_text().replace('package_version = "0.1.0"', 'package_version = "0.2.0"')
+    old.unlink()
+    (second / "kong-plugin-myplugin-0.2.0-1.rockspec").write_text(text)
+    (second / "kong/plugins/myplugin/handler.lua").write_text("return { PRIORITY = 1, VERSION = '0.2.0' }\n")
+
+    def install(run: Run, newest_first: bool) -> None:
+        for folder in (second, template) if newest_first else (template, second):
+            run("make", "--keep", cwd=folder)
+
+    for newest_first in (False, True):
+        install(luarocks, newest_first)
+        expected = snapshot(tree)
+        shutil.rmtree(tree)
+        install(pumice, newest_first)
+        assert expected == snapshot(tree)
+        # each side removes one version of what the other made
+        luarocks("remove", "kong-plugin-myplugin", "0.2.0-1")
+        after_luarocks = snapshot(tree)
+        shutil.rmtree(tree)
+        install(luarocks, newest_first)
+        pumice("remove", "kong-plugin-myplugin", "0.2.0-1")
+        assert after_luarocks == snapshot(tree)
+        shutil.rmtree(tree)
+
+
+def test_pumice_removes_over_luarocks_and_installs_over_it(
+    rock_source: Path, tree: Path, luarocks: Run, pumice: Run, snapshot: Snapshot
+) -> None:
+    """The same rock made over an existing one leaves one whole tree, whoever came first."""
+    luarocks("make", cwd=rock_source)
+    expected = snapshot(tree)
+    pumice("make", cwd=rock_source)
+    assert expected == snapshot(tree)
+    luarocks("make", cwd=rock_source)
+    assert expected == snapshot(tree)
