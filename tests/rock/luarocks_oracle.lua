@@ -1,7 +1,5 @@
--- Answers questions with the installed LuaRocks itself. The first argument is the question, the second a
--- file with one item a line (or, for "rockspecs", one path a line); the answer is one line for each item.
-local question, path = arg[1], arg[2]
-
+-- Answers questions with the installed LuaRocks itself. Each line of the input is a question, a tab and an
+-- item (in which a line's end is written \n); the answer to each is one line of JSON.
 local cfg = require("luarocks.core.cfg")
 assert(cfg.init())
 local util = require("luarocks.core.util")
@@ -41,8 +39,9 @@ end
 local answer = {}
 
 function answer.parse(text)
-   warned = {}
-   local v = vers.parse_version(text)
+   -- A module loaded anew: it warns only of versions that it does not remember.
+   warned, package.loaded["luarocks.core.vers"] = {}, nil
+   local v = require("luarocks.core.vers").parse_version(text)
    return '{"text":' .. json(v.string) .. ',"components":' .. array(v) .. ',"revision":' .. json(v.revision)
       .. ',"warnings":' .. array(warned) .. "}"
 end
@@ -77,11 +76,40 @@ function answer.dependency(text)
    return dependency(query)
 end
 
+-- Items: a rockspec format, a tab, a dependency string. Answer: whether such a rockspec may have it.
+function answer.dependency_allowed(line)
+   local format, text = line:match("^(.-)\t(.*)$")
+   local ok = require("luarocks.type.rockspec").check({
+      rockspec_format = format, package = "a", version = "1-1", source = { url = "" }, build = {},
+      dependencies = { text },
+   }, {})
+   return tostring(ok or false)
+end
+
 -- Items: a version, a tab, a dependency string. Answer: whether it matches.
 function answer.match(line)
    local version, text = line:match("^(.-)\t(.*)$")
    local query = assert(queries.from_dep_string(text))
    return tostring(vers.match_constraints(vers.parse_version(version), query.constraints))
+end
+
+function answer.parse_name(file)
+   local found = { require("luarocks.path").parse_name(file) }
+   return found[1] and array(found) or "null"
+end
+
+function answer.base_name(path)
+   return json(require("luarocks.dir").base_name(path))
+end
+
+-- Items: a Lua expression of a `build` table. Answer: it after the overrides of this platform.
+function answer.overrides(expression)
+   local load_text = loadstring or load
+   local table = load_text("return " .. expression)()
+   local rockspec = assert(require("luarocks.rockspecs").from_persisted_table("x", {
+      package = "a", version = "1-1", source = { url = "x" }, build = table,
+   }, {}, true))
+   return json(rockspec.build)
 end
 
 function answer.rockspec(file)
@@ -127,11 +155,10 @@ function answer.lock(expression)
    return json(text)
 end
 
-if question == "rockspec" or question == "persist" or question == "lock" then
-   require("luarocks.fs").init()
-   cfg.root_dir = "/nowhere"
-end
-local items = assert(io.open(path, "rb"))
-for line in items:lines() do
-   io.write(answer[question]((line:gsub("\\n", "\n"))), "\n")
+require("luarocks.fs").init()
+cfg.root_dir = "/nowhere"
+for line in io.lines() do
+   local question, item = line:match("^(.-)\t(.*)$")
+   io.write(answer[question]((item:gsub("\\n", "\n"))), "\n")
+   io.flush()
 end

@@ -55,12 +55,8 @@ def _pins(table: LuaTable, kind: str, name: str) -> dict[str, str]:
 
 def luarocks_lock_bytes(lock: LuaRocksLock) -> bytes:
     """The text that LuaRocks writes for these pins; kinds without any are left out."""
-    from pumice.lua.write import format_value
+    from pumice.lua.write import format_module
 
-    lines = ["return {\n"]
-    for kind in sorted(LuaRocksLock._fields):
-        pins = getattr(lock, kind)
-        if pins:
-            lines.append(f"   {kind} = {format_value(dict(pins), 1)},\n")
-    lines.append("}\n")
-    return "".join(lines).encode("utf-8", "surrogateescape")
+    pins = {kind: dict(getattr(lock, kind)) for kind in LuaRocksLock._fields}
+    text = format_module({kind: versions for kind, versions in pins.items() if versions})
+    return text.encode("utf-8", "surrogateescape")
