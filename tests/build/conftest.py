@@ -86,13 +86,15 @@ class Builder:
         )
         return config.replace(**changes)
 
-    def build(self, text: str, options: BuildOptions | None = None, **changes: object) -> Rock:
+    def build(
+        self, text: str, options: BuildOptions | None = None, work: str = "work", **changes: object
+    ) -> Rock:
         return build_rock(
             self.rockspec(text),
             str(self.source),
             self.config(**changes),
             self.messages,
-            work_dir=str(self.work),
+            work_dir=str(self.place / work),
             options=options,
         )
 

@@ -73,8 +73,8 @@ def test_an_install_table_that_is_none_is_refused(builder: Any, value: str) -> N
 
 
 def test_doc_comes_without_asking_with_all_that_is_in_it(builder: Any) -> None:
-    builder.write({"doc/a/b.txt": "b", "doc/.hidden": "h", "README": "r"})
-    assert builder.built(none("")) == {"doc/a/b.txt": "b", "doc/.hidden": "h"}
+    builder.write({"doc/a/b.txt": "b", "doc/a/.hidden": "h", "doc/.gitkeep": "", "README": "r"})
+    assert builder.built(none("")) == {"doc/a/b.txt": "b", "doc/a/.hidden": "h"}
 
 
 def test_without_doc_readme_license_and_markdown_come(builder: Any) -> None:

@@ -24,9 +24,8 @@ __all__ = [
     "string_list",
 ]
 
-_SKIPPED = frozenset({"spec", "lua_modules", "test.lua", "tests.lua"})
-"""First parts of a path that are not a rock's modules. Hidden ones are not, either: LuaRocks lists the
-files with `find *` (with LuaFileSystem it skips `.luarocks` alone)."""
+_SKIPPED = frozenset({"spec", ".luarocks", "lua_modules", "test.lua", "tests.lua"})
+"""First parts of a path that are not a rock's modules."""
 
 
 class LuaModule(Value):
@@ -177,7 +176,7 @@ def detect_modules(
     prefix = f"{root}/" if root else ""
     modules: dict[str, LuaModule | CModule] = {}
     for path in tree.walk(root or ".", what):
-        if path.startswith(".") or path.partition("/")[0] in _SKIPPED:
+        if path.partition("/")[0] in _SKIPPED:
             continue
         if path.endswith(".lua"):
             name = _module_of(path.removesuffix(".lua"))

@@ -82,8 +82,10 @@ class SourceTree:
             return []
 
     def walk(self, path: str, what: str) -> Iterator[str]:
-        """Every regular file below a directory of the tree: paths relative to it, sorted, hidden ones too.
+        """Every regular file below a directory of the tree: paths relative to it, sorted.
 
+        Hidden names in the directory itself are passed over, further down they are not: LuaRocks uses
+        `cp directory/*` and `find *` (unless it has LuaFileSystem, which sees them everywhere).
         Symlinks are followed inside the tree, a directory never twice on one way down. Devices, pipes and
         dangling links are passed over. Raises BuildError for a symlink that leaves the tree.
         """
@@ -97,6 +99,8 @@ class SourceTree:
             entries = sorted(found, key=lambda entry: entry.name)
         for entry in entries:
             name = prefix + entry.name
+            if name.startswith("."):
+                continue
             if entry.is_symlink():
                 self._check(entry.path, os.path.relpath(entry.path, self.root), what)
             if entry.is_dir():
