@@ -244,10 +244,18 @@ class Deployment:
         return self._files[name, version]
 
     def _current(self, kind: str, item: str) -> tuple[str, str] | None:
-        """The active provider; LuaRocks before 3.0 entered `m/init.lua` as `m`, so that is asked too."""
+        """The active provider of an item.
+
+        LuaRocks before 3.0 entered `m/init.lua` as `m`, so that is asked too. Unlike LuaRocks, which then
+        refuses to install `m/init.lua` beside the `m.lua` of another rock, only if it is such an entry.
+        """
         providers = self._manifest.providers(kind, item)
         if not providers and kind == "modules" and item.endswith(".init"):
-            providers = self._manifest.providers(kind, item[: -len(".init")])
+            older = item[: -len(".init")]
+            providers = self._manifest.providers(kind, older)
+            entry = self._manifest.entry(*providers[0]) if providers else None
+            if entry is None or not entry.modules.get(older, "").endswith("/init.lua"):
+                return None
         return providers[0] if providers else None
 
     @staticmethod
