@@ -1,0 +1,133 @@
+"""The results as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from bench.cases import FLOOR, LUAROCKS, PUMICE
+from bench.corpus import TARGET, Evaluated
+from bench.measure import Samples
+
+
+@dataclass
+class Row:
+    """One operation, all sides."""
+
+    name: str
+    target: float | None
+    sides: dict[str, Samples] = field(default_factory=dict)
+    failure: str = ""
+
+    def ratio(self, kind: str) -> float | None:
+        """Pumice / LuaRocks of the medians; `kind` is wall or cpu."""
+        if PUMICE not in self.sides or LUAROCKS not in self.sides:
+            return None
+        other: float = getattr(self.sides[LUAROCKS], kind)
+        mine: float = getattr(self.sides[PUMICE], kind)
+        return mine / other if other else None
+
+    @property
+    def verdict(self) -> str:
+        """ok, over, or "" where there is no target."""
+        if self.failure:
+            return "failed"
+        ratios = [self.ratio("wall"), self.ratio("cpu")]
+        if self.target is None or None in ratios:
+            return ""
+        return "ok" if all(ratio is not None and ratio <= self.target for ratio in ratios) else "over"
+
+
+@dataclass
+class Report:
+    """Everything that one bench run found out."""
+
+    machine: dict[str, str]
+    rows: list[Row] = field(default_factory=list)
+    corpus: Evaluated | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed and every target is met."""
+        met = self.corpus is None or self.corpus.mean_wall <= TARGET
+        return met and all(row.verdict in {"ok", ""} for row in self.rows)
+
+    def json(self) -> str:
+        """One JSON object, times in milliseconds."""
+        found: dict[str, object] = {"machine": self.machine, "rows": [_row(row) for row in self.rows]}
+        if self.corpus is not None:
+            found["corpus"] = {**vars(self.corpus), "target": TARGET}
+        return json.dumps(found, indent=2)
+
+    def table(self) -> str:
+        """A table with one line a row."""
+        head = [
+            "operation",
+            "pumice",
+            "cpu",
+            "luarocks",
+            "cpu",
+            "floor",
+            "wall ratio",
+            "cpu ratio",
+            "target",
+            "",
+        ]
+        lines = [head]
+        for row in self.rows:
+            times = []
+            for side in (PUMICE, LUAROCKS):
+                samples = row.sides.get(side)
+                times += [_ms(samples.wall), _ms(samples.cpu)] if samples else ["-", "-"]
+            floor = row.sides.get(FLOOR)
+            ratios = [_ratio(row.ratio("wall")), _ratio(row.ratio("cpu"))]
+            target = "-" if row.target is None else f"≤ {row.target:g}"
+            lines.append([row.name, *times, _ms(floor.wall) if floor else "-", *ratios, target, row.verdict])
+        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+        text = [
+            "  ".join(
+                cell.ljust(width) if column in {0, len(head) - 1} else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        text.insert(1, "-" * len(text[0]))
+        text += [
+            "",
+            "Medians in milliseconds; ratios are Pumice / LuaRocks; docs/bench.md says what the floor is.",
+        ]
+        if self.corpus is not None:
+            verdict = "ok" if self.corpus.mean_wall <= TARGET else "over"
+            text.append(
+                f"{self.corpus.count} rockspecs: {self.corpus.mean_wall:.0f} µs each (cpu "
+                f"{self.corpus.mean_cpu:.0f}), {self.corpus.refused} refused, target ≤ {TARGET:g}: {verdict}"
+            )
+        text += [f"{row.name} failed: {row.failure}" for row in self.rows if row.failure]
+        return "\n".join(text)
+
+
+def _row(row: Row) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "target": row.target,
+        "verdict": row.verdict,
+        "failure": row.failure,
+        "wall_ratio": row.ratio("wall"),
+        "cpu_ratio": row.ratio("cpu"),
+        **{
+            side: {
+                "wall": samples.wall,
+                "cpu": samples.cpu,
+                "samples": [[cost.wall * 1000, cost.cpu * 1000] for cost in samples.costs],
+            }
+            for side, samples in row.sides.items()
+        },
+    }
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f}" if value < 1000 else f"{value:.0f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
