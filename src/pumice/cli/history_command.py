@@ -24,25 +24,28 @@ COMMAND = Command(
 
 def run(arguments: Arguments, session: Session) -> int:
     """Prints a line a generation."""
-    for generation in history(session.config):
+    import time
+
+    generations, current = history(session.config)
+    for generation in generations:
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(generation.time))
+        added = [f"{name} {version}" for name, version in generation.added]
+        removed = [f"{name} {version}" for name, version in generation.removed]
         if arguments.flag("json"):
             import json
 
-            session.terminal.print(
-                json.dumps(
-                    {
-                        "number": generation.number,
-                        "current": generation.current,
-                        "time": generation.time,
-                        "command": generation.command,
-                        "added": list(generation.added),
-                        "removed": list(generation.removed),
-                    }
-                )
-            )
+            facts = {
+                "number": generation.number,
+                "current": generation.number == current,
+                "time": when,
+                "command": generation.command,
+                "added": added,
+                "removed": removed,
+            }
+            session.terminal.print(json.dumps(facts))
         else:
-            star = "*" if generation.current else " "
-            changes = [f"+{rock}" for rock in generation.added] + [f"-{rock}" for rock in generation.removed]
-            when = f"{generation.number:>4}  {generation.time}  {generation.command:<10}"
-            session.terminal.print(f"{star} {when} {' '.join(changes)}".rstrip())
+            star = "*" if generation.number == current else " "
+            changes = ", ".join([f"+{rock}" for rock in added] + [f"-{rock}" for rock in removed])
+            line = f"{star} {generation.number:>4}  {when}  {generation.command:<10}  {changes}"
+            session.terminal.print(line.rstrip())
     return EXIT_OK

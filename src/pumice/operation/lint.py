@@ -16,7 +16,10 @@ __all__ = ["lint_file"]
 
 
 def lint_file(path: str, config: Config) -> tuple[str, ...]:
-    """What is wrong with a rockspec that loads. Raises RockspecError for one that LuaRocks refuses."""
+    """What `luarocks lint` finds wrong with a rockspec that loads.
+
+    Raises RockspecError for one that LuaRocks refuses, NotFoundError.
+    """
     if not path.endswith(".rockspec"):
         raise NotFoundError(
             f"{path} is not the name of a rockspec file", hint="Give a file whose name ends in .rockspec."
@@ -33,4 +36,4 @@ def lint_file(path: str, config: Config) -> tuple[str, ...]:
         )
     except RockspecError as error:
         raise RockspecError(f"Failed loading rockspec: {error.message}", hint=error.hint) from None
-    return tuple(lint(rockspec))
+    return tuple(problem.message for problem in lint(rockspec) if problem.severity == "error")

@@ -1,0 +1,74 @@
+"""`pumice ship`: check → build → pack → install on nodes → verify that each node loads it."""
+
+from __future__ import annotations
+
+from pumice.cli.arguments import Command, Option, Positional
+from pumice.cli.findings import finding_lines, table
+from pumice.errors import EXIT_OK, CheckError, TreeError
+from pumice.operation.ship import ship
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pumice.cli.arguments import Arguments
+    from pumice.cli.session import Session
+    from pumice.operation.ship import Shipped
+
+__all__ = ["COMMAND", "run"]
+
+COMMAND = Command(
+    "ship",
+    "Check, build, pack, install on nodes, and verify that each node loads it.",
+    description="Ships a Kong plugin: checks it, builds and packs its rock, installs it on the node, and "
+    "loads handler, schema and every other module from the node's tree by name, as a gateway would. The node "
+    "is an embedded one: a tree of generations under .pumice/node, and LuaJIT. A node that does not load the "
+    "plugin is taken back to what it had.",
+    positionals=(Positional("path", "A directory, a rockspec or a rock; default: this directory.", "?"),),
+    options=(Option(("--no-check",), "Leave the check out (never the proof)."),),
+)
+
+
+def run(arguments: Arguments, session: Session) -> int:
+    """Ships, and prints the proof."""
+    path = arguments.text("path") or "."
+    shipped = ship(path, session.config, session.terminal, check=not arguments.flag("no_check"))
+    terminal = session.terminal
+    if shipped.report is not None:
+        for line in finding_lines(shipped.report.findings):
+            terminal.print(line)
+        if not shipped.report.ok:
+            raise CheckError(
+                "The check found errors; nothing was shipped.", hint="Mend them, and ship again."
+            )
+    if shipped.packed is not None:
+        terminal.message("info", f"Packed: {shipped.packed}")
+    if shipped.plugins:
+        terminal.print(
+            "\n".join(table(("plugin", "version", "priority", "phases", "files", "digest"), _rows(shipped)))
+        )
+    failed = [plugin for plugin in shipped.plugins if not plugin.ok]
+    if failed or not shipped.plugins:
+        back = " It is back on the generation before." if shipped.rolled_back else ""
+        if not failed:
+            raise TreeError(
+                f"The node has the rock, but there is no Kong plugin in it.{back}",
+                hint="A plugin has the modules kong.plugins.NAME.handler and .schema.",
+            )
+        raise TreeError(
+            f"The node does not load {failed[0].name}: {failed[0].error}.{back}", hint=failed[0].hint
+        )
+    terminal.message("info", f"The node in {shipped.node} loads it.")
+    return EXIT_OK
+
+
+def _rows(shipped: Shipped) -> list[tuple[str, ...]]:
+    return [
+        (
+            plugin.name,
+            plugin.version or "-",
+            plugin.priority or "-",
+            ",".join(plugin.phases) or "-",
+            str(len(plugin.files)),
+            f"sha256:{plugin.digest[:16]}" if plugin.ok else "not loaded",
+        )
+        for plugin in shipped.plugins
+    ]

@@ -1,0 +1,90 @@
+"""`check`: what Kong or LuaRocks would refuse, before anything leaves the machine."""
+
+from __future__ import annotations
+
+import os
+
+from pumice.errors import NotFoundError
+from pumice.kong.check import Report, check
+from pumice.kong.package import package_of_directory, package_of_rock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pumice.base.config import Config
+    from pumice.kong.package import Package
+    from pumice.lua.data import LuaTable
+    from pumice.rock.rock import Rock
+    from pumice.rock.rockspec import Rockspec
+
+__all__ = ["Report", "check_path", "check_rock", "package_at"]
+
+
+def check_path(path: str, config: Config) -> Report:
+    """The report on a directory, a rockspec, a rock or a tar.gz; `path` is relative to the current directory.
+
+    Raises NotFoundError, and DataError for a file that LuaRocks itself would refuse to read.
+    """
+    return _judge(package_at(path, config), config)
+
+
+def check_rock(rock: Rock, config: Config) -> Report:
+    """The report on a rock that is at hand."""
+    return _judge(package_of_rock(rock), config)
+
+
+def package_at(path: str, config: Config) -> Package:
+    """What lies at `path`, ready to be judged. Raises as `check_path`."""
+    absolute = os.path.normpath(os.path.join(config.cwd, path))
+    if os.path.isdir(absolute):
+        from pumice.operation.rockspec_choice import rockspec_argument
+
+        return _directory(absolute, rockspec_argument(None, absolute), config)
+    if not os.path.exists(absolute):
+        raise NotFoundError(
+            f"{path} does not exist", hint="Give a directory, a rockspec, a rock or a tar.gz."
+        )
+    if path.endswith(".rockspec"):
+        folder = os.path.dirname(absolute)
+        # As LuaRocks's users have it: rockspecs in a folder of their own describe what lies above it.
+        if os.path.basename(folder) in ("rockspec", "rockspecs"):
+            folder = os.path.dirname(folder)
+        return _directory(folder, absolute, config)
+    if path.endswith(".rock"):
+        from pumice.rock.rockfile import open_rock
+
+        return package_of_rock(open_rock(absolute, platforms=config.platforms))
+    from pumice.kong.manual_tar import package_of_tar
+
+    return package_of_tar(absolute, config.platforms)
+
+
+def _directory(folder: str, rockspec_path: str, config: Config) -> Package:
+    from pumice.operation.make import read_rockspec
+
+    rockspec = read_rockspec(rockspec_path, config)
+    return package_of_directory(folder, rockspec, modules=_detected(rockspec, folder, config.lib_extension))
+
+
+def _detected(rockspec: Rockspec, folder: str, lib_extension: str) -> LuaTable | None:
+    """The modules that the build would find by itself, where the rockspec leaves them out."""
+    if not rockspec.is_builtin or "modules" in rockspec.build or not rockspec.format_at_least("3.0"):
+        return None
+    from pumice.build.modules import LuaModule, detect_modules
+    from pumice.build.sources import SourceTree
+
+    found: LuaTable = {}
+    for module in detect_modules(SourceTree(folder), lib_extension).modules:
+        if isinstance(module, LuaModule):
+            found[module.name] = module.source
+        else:
+            found[module.name] = {"sources": dict(enumerate(module.sources, 1))}
+    return found
+
+
+def _judge(package: Package, config: Config) -> Report:
+    problems: tuple[str, ...] = ()
+    if package.rockspec is not None:
+        from pumice.rock.lint import lint
+
+        problems = tuple(problem.message for problem in lint(package.rockspec) if problem.severity == "error")
+    return check(package, lua=config.lua_version, lint=problems)

@@ -1,0 +1,133 @@
+"""`ship`: check → build → pack → install on the node → prove that the node loads it (house.md).
+
+The node is an embedded one: a tree of generations under the project's `.pumice/node`, and LuaJIT in a child
+process that loads the plugin from it by name, as a gateway would.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pumice.base.config import TreeSpec
+from pumice.base.value import Value
+from pumice.kong.gateway import verify_plugins
+from pumice.kong.package import module_of_path
+from pumice.operation.change import TreeChange
+from pumice.operation.check import check_path, check_rock
+from pumice.operation.deploy import InstallOptions, deploy
+from pumice.operation.work_dir import WorkDir
+from pumice.rock.rockfile import rock_filename_of, write_rock
+from pumice.tree.layout import module_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pumice.base.config import Config
+    from pumice.base.progress import Progress
+    from pumice.kong.check import Report
+    from pumice.kong.gateway import PluginReport
+    from pumice.rock.rock import Rock
+
+__all__ = ["Shipped", "ship"]
+
+_LUA = "5.1"
+"""Kong runs OpenResty's LuaJIT."""
+
+
+class Shipped(Value):
+    """How far it came: each field is None or empty from the step on that was not reached."""
+
+    report: Report | None
+    rock: Rock | None = None
+    packed: str | None = None
+    """The path of the rock file."""
+    node: str | None = None
+    """The root of the node's tree."""
+    plugins: tuple[PluginReport, ...] = ()
+    rolled_back: bool = False
+    """The node did not load the plugin, and is as it was before."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step went well and every plugin was loaded."""
+        return bool(self.plugins) and all(plugin.ok for plugin in self.plugins)
+
+
+def ship(path: str, config: Config, progress: Progress, *, check: bool = True) -> Shipped:
+    """Ships the plugin at `path` (a directory, a rockspec or a rock) to the embedded node.
+
+    Stops at the first step that fails; a node that does not load the plugin is taken back to the generation
+    before. `check` False leaves the check out, never the proof. Raises PumiceError.
+    """
+    absolute = os.path.normpath(os.path.join(config.cwd, path))
+    if absolute.endswith(".rock"):
+        home = config.cwd
+    else:
+        home = absolute if os.path.isdir(absolute) else os.path.dirname(absolute)
+    tree = TreeSpec.at(os.path.join(home, ".pumice", "node"), _LUA, "node")
+    config = config.replace(lua_version=_LUA, tree=tree, trees=(tree,), cwd=home)
+    with WorkDir(config, "ship") as work:
+        report = None
+        if check and not absolute.endswith(".rock"):
+            progress.message("detail", f"Checking {absolute}")
+            report = check_path(absolute, config)
+            if not report.ok:
+                return Shipped(report)
+        rock = _obtain(absolute, config, progress, work)
+        if check and report is None:
+            report = check_rock(rock, config)
+            if not report.ok:
+                return Shipped(report, rock)
+        packed = os.path.join(home, ".pumice", rock_filename_of(rock))
+        _make_private_folder(os.path.dirname(packed))
+        write_rock(rock, packed)
+        return _install_and_prove(rock, packed, report, config, progress)
+
+
+def _obtain(path: str, config: Config, progress: Progress, work: WorkDir) -> Rock:
+    if path.endswith(".rock"):
+        from pumice.operation.install import obtain
+
+        return obtain(path, config, progress, work)
+    from pumice.operation.make import build_directory
+    from pumice.operation.rockspec_choice import rockspec_argument
+
+    return build_directory(
+        rockspec_argument(None if os.path.isdir(path) else path, config.cwd), config, progress, work
+    )
+
+
+def _make_private_folder(folder: str) -> None:
+    """`.pumice/` at the project's root, ignored by git wherever it lies."""
+    from pumice.base.disk import make_directories, write_atomic
+
+    make_directories(folder)
+    ignore = os.path.join(folder, ".gitignore")
+    if not os.path.exists(ignore):
+        write_atomic(ignore, b"*\n")
+
+
+def _install_and_prove(
+    rock: Rock, packed: str, report: Report | None, config: Config, progress: Progress
+) -> Shipped:
+    from pumice.tree.generations import GenerationTree
+    from pumice.tree.kinds import open_tree
+
+    tree = open_tree(config.tree, layout="generations")
+    assert isinstance(tree, GenerationTree)
+    before = tree.current
+    with TreeChange(config, "ship", progress, layout="generations") as change:
+        deploy((rock,), change, InstallOptions("ship"), progress)
+    spec = tree.read_spec
+    names = [module_of_path(file.path) for file in rock.section("lua")]
+    names += [module_name(file.path, config.lib_extension) for file in rock.section("lib")]
+    plugins = verify_plugins(
+        spec.lua_dir,
+        spec.lib_dir,
+        [name for name in names if name is not None],
+        lib_extension=config.lib_extension,
+    )
+    shipped = Shipped(report, rock, packed, config.tree.root, plugins)
+    if not shipped.ok and before:
+        tree.rollback(before, timeout=config.lock_timeout)
+        return shipped.replace(rolled_back=True)
+    return shipped
