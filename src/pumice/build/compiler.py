@@ -56,7 +56,7 @@ def compile_modules(context: BuildContext, modules: Sequence[CModule]) -> Iterat
                     f"{source}: No such file or directory",
                     hint=f"Module '{module.name}' names a file that is not in {tree.root}.",
                 )
-    include = variables["LUA_INCDIR"]
+    include = variables.headers().incdir
     compiling: list[_Job] = []
     linking: list[_Job] = []
     products: list[tuple[str, str]] = []
