@@ -137,6 +137,7 @@ local function flatten_table(value, depth)
   end
   size = size + 1
   out[size] = "{"
+  if #value > most_fields then count(#value) end
   local length = 0
   local item = value[1]
   while item ~= nil do
@@ -152,7 +153,7 @@ local function flatten_table(value, depth)
   end
   count(length)
   local names, numbers, named, numbered, odd = {}, {}, 0, 0, false
-  for key in next, value, length > 0 and length or nil do
+  for key in next, value do
     local kind = type(key)
     if kind == "string" then
       named = named + 1

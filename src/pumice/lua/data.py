@@ -67,7 +67,7 @@ class Limits(Value):
     """What one file may use. `memory` is its Lua heap in bytes, `source` its size, `seconds` CPU time."""
 
     instructions: int = 1_000_000
-    memory: int = 16 << 20
+    memory: int = 24 << 20
     seconds: float = 1.0
     depth: int = 200
     fields: int = 100_000
