@@ -35,7 +35,7 @@ def read_header(path: str, block: bytes) -> Header:
         stated = -1
     blank = block[:148] + b" " * 8 + block[156:]
     # Some old tools summed signed bytes.
-    if stated not in (sum(blank), sum(byte - 256 if byte > 127 else byte for byte in blank)):
+    if stated != sum(blank) and stated != sum(byte - 256 if byte > 127 else byte for byte in blank):
         raise refused(path, "it is no tar archive, or a header in it is broken")
     name = _text(block[:100])
     if block[257:263] == b"ustar\0" and block[345]:

@@ -111,23 +111,24 @@ class _Scan:
 
     def run(self) -> None:
         """Reads all of it. Raises ArchiveError."""
-        headers = 0
+        extensions = count = 0
         while True:
             block = self._data.at(self._at, BLOCK)
             if len(block) < BLOCK:
-                raise refused(self._path, "it is cut off" if headers else "it is no tar archive")
+                raise refused(self._path, "it is cut off" if self._at else "it is no tar archive")
             if not block.strip(b"\0"):
                 break
             header = read_header(self._path, block)
             self._at += BLOCK
-            headers += 1
-            # An extended header or two may stand before each member.
-            if headers > 4 * self._limits.count:
-                raise refused(self._path, f"it has more than {self._limits.count} members")
             if header.kind in "xgLK":
+                extensions += 1
                 self._extension(header)
             else:
+                count += 1
                 self._member(header)
+            # An extended header or two may stand before each member.
+            if count > self._limits.count or extensions > 3 * self._limits.count:
+                raise refused(self._path, f"it has more than {self._limits.count} members")
         if self._long_name is not None or self._long_target is not None:
             raise refused(self._path, "it ends with a long name for no member")
         self._check_padding()
@@ -177,8 +178,6 @@ class _Scan:
         raw_name = header.name if self._long_name is None else self._long_name
         target = header.target if self._long_target is None else self._long_target
         self._long_name = self._long_target = None
-        if len(self.members) >= self._limits.count:
-            raise refused(self._path, f"it has more than {self._limits.count} members")
         is_directory = header.kind == "5" or (header.kind == "0" and raw_name.endswith("/"))
         if header.kind not in "0125":
             raise refused(

@@ -92,6 +92,9 @@ def _unpack_single(path: str, name: str, into: str, limits: Limits, *, gzipped: 
                 raise refused(path, "it is no gzip file")
             if is_also_zip(source):
                 raise refused(path, "a zip archive hides in it")
+            # Once without writing, so that a bomb or a broken file never gets to the disk.
+            for _ in _limited(path, inflated(source, "gzip"), limits.member):
+                pass
             pieces = inflated(source, "gzip")
         else:
             pieces = (source.at(at, _CHUNK) for at in range(0, source.size, _CHUNK))

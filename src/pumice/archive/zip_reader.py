@@ -99,19 +99,17 @@ def _validated(source: Source, limits: Limits) -> list[Record]:
 def _check_places(source: Source, records: list[Record], directory_at: int) -> None:
     """Members must lie one after the other, without overlap or gap, each under a local header that agrees."""
     ordered = sorted(records, key=lambda record: record.offset)
-    expected = 0
-    for index, record in enumerate(ordered):
-        if record.offset != expected:
-            word = "overlap" if record.offset < expected else "leave a gap between them"
-            raise refused(source.path, f"its members {word}, at {shown(record.member.name)}")
+    starts = [record.offset for record in ordered] + [directory_at]
+    if starts[0] != 0:
+        raise refused(source.path, "it holds bytes that belong to no member")
+    for record, following in zip(ordered, starts[1:], strict=True):
         end = _check_local(source, record)
-        expected = ordered[index + 1].offset if index + 1 < len(ordered) else directory_at
-        if not _is_descriptor(source, record, end, expected - end):
+        if end > following:
+            raise refused(source.path, f"its members overlap, at {shown(record.member.name)}")
+        if not _is_descriptor(source, record, end, following - end):
             raise refused(
                 source.path, f"the bytes after the member {shown(record.member.name)} belong to no member"
             )
-    if not ordered and directory_at != 0:
-        raise refused(source.path, "it holds bytes that belong to no member")
 
 
 def _check_local(source: Source, record: Record) -> int:
@@ -152,7 +150,7 @@ def _is_descriptor(source: Source, record: Record, at: int, length: int) -> bool
     signed = b"PK\7\x08"
     # LuaRocks's own writer adds one with a signature and does not say so in the flags.
     allowed = (short, long, signed + short, signed + long) if record.flags & DESCRIPTOR else (signed + short,)
-    return 0 < length <= len(signed + long) and source.at(at, length) in allowed
+    return length <= len(signed + long) and source.at(at, length) in allowed
 
 
 def _check_names(source: Source, records: list[Record]) -> None:
