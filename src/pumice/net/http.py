@@ -38,7 +38,7 @@ class Response:
         """The one that answered, after redirects; without credentials."""
         self.content_type = response.headers.get("content-type", "")
         length = response.headers.get("content-length", "")
-        self.length = int(length) if length.isdigit() else None
+        self.length = int(length) if length.isascii() and length.isdigit() else None
         self._response = response
         self._stall = stall
 
@@ -108,7 +108,8 @@ def request(
     if response.status == 200:
         return Response(address.url, response, stall)
     response.close()
-    text = f"{shown_url(address.url)} answers {response.status} {response.reason or ''}".rstrip()
+    reason = response.reason if response.reason and response.reason.isprintable() else ""
+    text = f"{shown_url(address.url)} answers {response.status} {reason}".rstrip()
     if response.status in _TRANSIENT:
         raise TransientError(text)
     hints = {
@@ -124,7 +125,10 @@ def request(
 def _redirected(address: Address, location: str) -> Address:
     from urllib.parse import urljoin
 
-    target = urljoin(address.url, location)
+    try:
+        target = urljoin(address.url, location)
+    except ValueError:
+        target = ""
     scheme = target.partition(":")[0].lower()
     if not location or scheme not in ("http", "https"):
         raise FetchError(
@@ -152,13 +156,15 @@ def _one(
 
     manager = _manager(address, timeout, stall, verify_tls, environment)
     try:
-        return manager.request("GET", address.url, headers=headers, preload_content=False)
+        return manager.request("GET", address.url, headers=headers, preload_content=False, redirect=False)
     except urllib3.exceptions.SSLError as error:
         raise _tls_failure(address, error) from error
     except urllib3.exceptions.ProxyError as error:
         raise TransientError(f"the proxy for {shown_url(address.url)} cannot be reached") from error
     except urllib3.exceptions.NameResolutionError as error:
         raise TransientError(f"the name {address.host} is not known") from error
+    except urllib3.exceptions.NewConnectionError as error:
+        raise _unreachable(address) from error
     except urllib3.exceptions.ConnectTimeoutError as error:
         raise TransientError(f"{address.host} did not answer within {timeout:g} seconds") from error
     except urllib3.exceptions.TimeoutError as error:
@@ -166,7 +172,11 @@ def _one(
     except urllib3.exceptions.LocationValueError as error:
         raise FetchError(f"{shown_url(address.url)} is no valid URL", hint="check its spelling") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise TransientError(f"the connection to {address.host}:{address.port} failed") from error
+        raise _unreachable(address) from error
+
+
+def _unreachable(address: Address) -> TransientError:
+    return TransientError(f"the connection to {address.host}:{address.port} failed")
 
 
 def _manager(
