@@ -312,6 +312,23 @@ def test_a_child_that_something_killed_is_replaced():
     assert not Path(f"/proc/{child}").exists()
 
 
+def test_an_interrupted_exchange_leaves_no_answer_for_the_next_file():
+    """Ctrl-C while the child works."""
+    script = (
+        "import signal, pumice.lua.data as d\n"
+        "from pumice.errors import LuaDataError\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.3)\n"
+        "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+        "try:\n"
+        '    d.evaluate(b\'x = ("a"):rep(50):match(("a*"):rep(20) .. "b")\', \'f\')\n'
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+        "print(d.evaluate(b'x = (\"b\"):rep(2)', 'f').globals)\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert shown.stdout == "interrupted\n{'x': 'bb'}\n"
+
+
 def test_memory_comes_back_after_hostile_files():
     """A broken limit drops the runtime; thousands of plain files do not grow it."""
     for _ in range(5):

@@ -38,13 +38,18 @@ class GuardedChild:
         if not self._process:
             self._start()
         try:
-            _send(self._requests, message)
-        except BrokenPipeError:
-            # Something else ended the child between two requests: a new one answers.
+            try:
+                _send(self._requests, message)
+            except BrokenPipeError:
+                # Something else ended the child between two requests: a new one answers.
+                self.stop()
+                self._start()
+                _send(self._requests, message)
+            answer = _receive(self._answers, request.seconds + _GRACE)
+        except BaseException:
+            # An interrupted exchange would leave its answer for the next request.
             self.stop()
-            self._start()
-            _send(self._requests, message)
-        answer = _receive(self._answers, request.seconds + _GRACE)
+            raise
         if answer is None:
             self.stop()
             return None

@@ -37,14 +37,17 @@ if TYPE_CHECKING:
     LuaTable: TypeAlias = dict[LuaKey, Any]
     LuaValue: TypeAlias = Any
 else:
-    LuaTable = dict
+    LuaTable, LuaKey, LuaValue = dict, object, object
 
 __all__ = [
     "MANIFEST",
+    "ROCKSPEC",
     "Evaluation",
     "Limits",
     "LuaFunction",
+    "LuaKey",
     "LuaTable",
+    "LuaValue",
     "evaluate",
     "lua_type",
     "sequence",
