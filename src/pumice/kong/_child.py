@@ -55,7 +55,7 @@ def _main() -> None:
         try:
             line = memoryview(run(index) + b"\n")
         except Exception as problem:
-            os._exit(OUT_OF_MEMORY if "memory" in repr(problem) else GAVE_UP)
+            os._exit(OUT_OF_MEMORY if isinstance(problem, MemoryError) else GAVE_UP)
         while line:
             line = line[os.write(answer, line) :]
     os._exit(0)

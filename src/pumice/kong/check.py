@@ -223,9 +223,8 @@ class _Judged:
         return finding(
             "load-limit",
             f"{job.module} {told}" + (" to load" if failure in ("time", "memory") else ""),
-            kong="(a node that loads it would hang or die at its start)",
             file=self._package.modules[job.module],
-            hint="what runs while a module loads must be short: move the work into a phase",
+            hint="a node would hang or die at its start: move the work into a phase",
         )
 
 

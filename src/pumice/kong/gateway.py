@@ -1,8 +1,9 @@
 """`verify_plugins`: a deployed rock's modules are loaded from a tree by name, as a gateway would.
 
 This is the embedded node of `ship`: `package.path` and `package.cpath` name the tree alone, the stand-ins
-give what Kong provides, LuaJIT runs it, in a child (`sandbox`). Order and verdicts are those of a gateway's start:
-handler, then schema of each plugin; then every other module of the rock, as a worker would require it.
+give what Kong provides, LuaJIT runs it, in a child (`sandbox`). Order and verdicts are those of a
+gateway's start: handler, then schema of each plugin; then every other module of the rock, as a worker would
+require it.
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ def verify_plugins(
     owned = {module for plugin in plugins for module in plugin.modules}
     rest = [module for module in names if module not in owned]
     sandbox = Sandbox(
-        lua_dir=lua_dir, lib_dir=lib_dir, lib_extension=lib_extension, seconds=seconds, memory=memory
+        lua_dir=os.path.normpath(lua_dir),
+        lib_dir=os.path.normpath(lib_dir),
+        lib_extension=lib_extension,
+        seconds=seconds,
+        memory=memory,
     )
     return tuple(
         _verify(plugin, rest if number == 0 else [], sandbox) for number, plugin in enumerate(plugins)
@@ -85,7 +90,7 @@ def _verify(plugin: Plugin, rest: Sequence[str], sandbox: Sandbox) -> PluginRepo
         item.path
         for loaded in outcome.loaded
         for item in loaded.requires
-        if item.path is not None and item.origin in ("package", "library")
+        if item.path is not None and _lies_in_tree(item.path, sandbox)
     }
     version = handler.version if handler is not None else None
     priority = handler.priority if handler is not None else None
@@ -144,13 +149,21 @@ def _refusal(plugin: Plugin, loaded: Loaded, sandbox: Sandbox) -> tuple[str, str
     return (found.kong or found.message, found.hint) if found is not None else None
 
 
+def _roots(sandbox: Sandbox) -> tuple[str, ...]:
+    return tuple(root for root in (sandbox.lua_dir, sandbox.lib_dir) if root is not None)
+
+
+def _lies_in_tree(path: str, sandbox: Sandbox) -> bool:
+    # the child's word: a C module may have made it say anything
+    return os.path.normpath(path) == path and path.startswith(tuple(root + "/" for root in _roots(sandbox)))
+
+
 def _digest(files: Iterable[str], sandbox: Sandbox) -> str:
     import hashlib
 
-    roots = [root for root in (sandbox.lua_dir, sandbox.lib_dir) if root is not None]
     digest = hashlib.sha256()
     for path in sorted(files):
-        root = next(root for root in roots if path.startswith(root + "/"))
+        root = next(root for root in _roots(sandbox) if path.startswith(root + "/"))
         with open(path, "rb") as file:
             content = hashlib.sha256(file.read()).hexdigest()
         digest.update(f"{os.path.relpath(path, root)}\0{content}\n".encode("utf-8", "surrogateescape"))

@@ -170,7 +170,7 @@ def _code(*lines: str) -> str:
 
 
 def _top(names: list[str]) -> str:
-    """The one directory around everything, with its `/`; empty if there is none, or it is the modules' own."""
+    """The one directory around everything, with its `/`; empty if there is none or it is the modules' own."""
     first = names[0].split("/", 1)[0] + "/" if names and "/" in names[0] else ""
     if first in ("", "kong/") or not all(name.startswith(first) for name in names):
         return ""

@@ -31,7 +31,7 @@ _OTHERS_READ = 0o004
 
 def file_findings(package: Package) -> Iterator[Finding]:
     """Listed files that are not there, lie outside, or could not be read by a gateway's user."""
-    for item in package.missing:
+    for item in sorted(package.missing, key=lambda item: item.path):
         what = "directory" if item.is_directory else "file"
         where = "the rock" if package.kind == "rock" else "the package"
         yield finding(
@@ -40,7 +40,7 @@ def file_findings(package: Package) -> Iterator[Finding]:
             file=item.path,
             hint=f"add the {what}, or take it out of the rockspec",
         )
-    for item in package.outside:
+    for item in sorted(package.outside, key=lambda item: item.path):
         yield finding(
             "file-outside",
             f"{item.path} does not lie in the package, but the rockspec names it ({item.role})",
@@ -52,8 +52,7 @@ def file_findings(package: Package) -> Iterator[Finding]:
             yield finding(
                 "file-unreadable",
                 f"{path} can be read by its owner only (mode {file.mode:04o}); where it is mounted or "
-                "copied as it is, the gateway's user cannot",
-                kong="(to Kong a file that it cannot read is a file that is not there)",
+                "copied as it is, the gateway's user cannot, and to Kong it is not there",
                 file=path,
                 hint=f"chmod 644 {path}",
             )

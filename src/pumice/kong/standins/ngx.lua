@@ -6,9 +6,10 @@ local error, floor, tostring, type = error, math.floor, tostring, type
 local byte, char, format, gsub = string.byte, string.char, string.format, string.gsub
 local clock, date, time = os.clock, os.date, os.time
 
-local function disabled()
+-- Tells it at the line that called or indexed: `level` frames up, 3 when not said.
+local function disabled(level)
   if context.phase == "init" then
-    error("API disabled in the context of init_by_lua*", 3)
+    error("API disabled in the context of init_by_lua*", level or 3)
   end
 end
 
@@ -25,7 +26,9 @@ local function refusing(name, members)
       disabled()
       return inert.new(name .. "." .. tostring(key))
     end,
-    __newindex = disabled,
+    __newindex = function()
+      disabled()
+    end,
   })
 end
 

@@ -39,7 +39,7 @@ local bundled = set {
   "ai-request-transformer", "ai-response-transformer", "aws-lambda", "azure-functions", "basic-auth",
   "bot-detection", "correlation-id", "cors", "datadog", "file-log", "grpc-gateway", "grpc-web", "hmac-auth",
   "http-log", "ip-restriction", "jwt", "key-auth", "ldap-auth", "loggly", "oauth2", "opentelemetry",
-  "post-function", "pre-function", "proxy-cache", "rate-limiting", "redirect",
+  "post-function", "pre-function", "prometheus", "proxy-cache", "rate-limiting", "redirect",
   "request-size-limiting", "request-termination", "request-transformer", "response-ratelimiting",
   "response-transformer", "session", "standard-webhooks", "statsd", "syslog", "tcp-log", "udp-log", "zipkin",
 }

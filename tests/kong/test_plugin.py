@@ -1,0 +1,78 @@
+"""Which plugins some modules make up, and what they may be called."""
+
+from pathlib import Path
+
+import pytest
+
+import pumice.kong
+from pumice.kong.plugin import BUNDLED, Plugin, find_plugins, name_problem
+
+
+def names(*modules: str) -> list[str]:
+    return [plugin.name for plugin in find_plugins(modules)]
+
+
+def test_a_plugin_is_what_has_a_handler_or_a_schema() -> None:
+    found = find_plugins(
+        ["kong.plugins.a.handler", "kong.plugins.a.schema", "kong.plugins.a.util.text", "other"]
+    )
+    assert found == (
+        Plugin("a", ("kong.plugins.a.handler", "kong.plugins.a.schema", "kong.plugins.a.util.text")),
+    )
+    assert (found[0].handler, found[0].schema) == ("kong.plugins.a.handler", "kong.plugins.a.schema")
+
+
+def test_a_rock_may_have_several_plugins() -> None:
+    assert names("kong.plugins.b.handler", "kong.plugins.a.schema") == ["a", "b"]
+
+
+def test_a_dot_in_a_name_is_a_directory() -> None:
+    assert names("kong.plugins.org.a.handler", "kong.plugins.org.a.schema") == ["org.a"]
+
+
+def test_a_module_called_handler_below_a_plugin_is_no_plugin() -> None:
+    assert names("kong.plugins.a.handler", "kong.plugins.a.v2.handler") == ["a"]
+
+
+def test_modules_without_handler_and_schema_are_a_plugin_that_lacks_both() -> None:
+    assert names("kong.plugins.a.api") == ["a"]
+
+
+def test_other_modules_are_no_plugin() -> None:
+    assert names("kong.tools.mine", "a.handler", "kong.plugins") == []
+
+
+@pytest.mark.parametrize("name", ["a", "my-plugin", "x2", "a" * 51])
+def test_a_name_for_every_channel_is_fine(name: str) -> None:
+    assert name_problem(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("my_plugin", "'my-plugin'"),
+        ("MyPlugin", "'myplugin'"),
+        ("2fast", "'fast'"),
+        ("trailing-", "'trailing'"),
+        ("a.b", "'a-b'"),
+        ("a/../b", "'a----b'"),
+        ("ünï", "'n'"),
+        ("---", "'my-plugin'"),
+        ("", "acme-audit"),
+        ("a" * 52, "shorter"),
+        ("rate-limiting", "'acme-rate-limiting'"),
+        ("kong-plugin-audit", "'audit'"),
+        ("kong.plugins.audit", "'audit'"),
+    ],
+)
+def test_another_name_is_refused_with_a_better_one(name: str, hint: str) -> None:
+    problem = name_problem(name)
+    assert problem is not None
+    assert hint in problem[1]
+
+
+def test_the_stand_ins_know_the_same_bundled_plugins() -> None:
+    text = (Path(pumice.kong.__file__).parent / "standins" / "provided.lua").read_text()
+    listed = text.split("local bundled = set {")[1].split("}")[0]
+    assert {name.strip().strip('"') for name in listed.split(",") if name.strip()} == BUNDLED
+    assert len(BUNDLED) == 45
