@@ -189,7 +189,7 @@ def test_without_a_version_the_newest_in_the_prefix_is_found(
 def test_a_real_interpreter_is_found_without_being_run(
     config: Callable[..., Config], version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module._Memory, "_ask", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr(module._Knowledge, "_ask", lambda *_: pytest.fail("it was run"))
     found = find_interpreter(config(version, "/usr/local/bin:/usr/bin"))
     assert found is not None
     assert (found.path, found.version, found.prefix) == (f"/usr/bin/lua{version}", version, "/usr")

@@ -1,7 +1,7 @@
 """The Lua interpreters of this machine, found as LuaRocks finds them (contract 7.3).
 
 A program is started only where neither its name nor what was learnt before tells the version: what a
-run has told is kept in `<cache_dir>/interpreters` and holds while the file keeps its size and time.
+run has told is kept in `<cache_dir>/interpreters` while the file keeps its size and time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 
 from pumice.base.value import Value
 from pumice.errors import BuildError
+from pumice.lua._memory import Memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def find_interpreter(config: Config) -> Interpreter | None:
         entries = [entry for entry in environment.get("PATH", "").split(os.pathsep) if entry.startswith("/")]
         prefixes = dict.fromkeys(map(_without_bin, entries))
         places = [(prefix, directory) for prefix in prefixes for directory in _bin_dirs(prefix)]
-    return _search(places, config.lua_version, _Memory(config.cache_dir, environment))
+    return _search(places, config.lua_version, _Knowledge(config.cache_dir, environment))
 
 
 def require_interpreter(config: Config) -> Interpreter:
@@ -85,7 +86,7 @@ def find_in_prefix(
 ) -> Interpreter | None:
     """The interpreter of `--lua-dir PREFIX`: of the version asked for, else of the newest one there."""
     places = [(prefix, directory) for directory in _bin_dirs(prefix)]
-    return _search(places, lua_version, _Memory(cache_dir, environment))
+    return _search(places, lua_version, _Knowledge(cache_dir, environment))
 
 
 def _bin_dirs(prefix: str) -> tuple[str, str]:
@@ -110,14 +111,14 @@ def _named(name: str, config: Config) -> Interpreter | None:
         return None
     path = os.path.join(config.cwd, path)
     prefix = config.variables.get("LUA_DIR") or _without_bin(os.path.dirname(path))
-    known = _Memory(config.cache_dir, config.environment).look(path)
+    known = _Knowledge(config.cache_dir, config.environment).look(path)
     if known is None:
         return Interpreter(path, config.lua_version, None, prefix)
     return Interpreter(path, known[0], known[1], prefix)
 
 
 def _search(
-    places: Iterable[tuple[str, str]], lua_version: str | None, memory: _Memory
+    places: Iterable[tuple[str, str]], lua_version: str | None, knowledge: _Knowledge
 ) -> Interpreter | None:
     names: list[str] = []
     for version in (lua_version,) if lua_version else LUA_VERSIONS:
@@ -130,17 +131,17 @@ def _search(
         for name in names:
             path = f"{directory}/{name}"
             if os.path.isfile(path):
-                known = memory.look(path)
+                known = knowledge.look(path)
                 if known is not None and lua_version in {known[0], None}:
                     return Interpreter(path, known[0], known[1], prefix)
     return None
 
 
-class _Memory:
+class _Knowledge:
     """What is known of interpreter files: by their names, from earlier runs, or by asking them."""
 
     def __init__(self, cache_dir: str, environment: Mapping[str, str]) -> None:
-        self._file = os.path.join(cache_dir, "interpreters")
+        self._memory = Memory(cache_dir, "interpreters", width=2)
         self._environment = environment
 
     def look(self, path: str) -> tuple[str, str | None] | None:
@@ -157,51 +158,25 @@ class _Memory:
             version = _version_of_name(os.path.basename(os.path.realpath(path)))
             if version:
                 return version, None
-        key = (path, str(status.st_size), str(status.st_mtime_ns))
-        records = self._read()
-        for record in records:
-            if record[:3] == key:
-                return (record[3], record[4] or None) if record[3] else None
-        answer = self._ask(path)
-        kept = [record for record in records if record[0] != path]
-        self._write([*kept, (*key, *(answer or ("", "")))])
-        return None if answer is None else (answer[0], answer[1] or None)
+        answers = self._memory.recall(path, status)
+        if answers is None:
+            answers = self._ask(path) or ("", "")
+            self._memory.keep(path, status, answers)
+        version, jit = answers
+        return (version, jit or None) if version else None
 
     def _ask(self, path: str) -> tuple[str, str] | None:
         from pumice.base.process import run
 
-        environment = {
-            name: text for name, text in self._environment.items() if not name.startswith("LUA_INIT")
-        }
+        clean = {name: text for name, text in self._environment.items() if not name.startswith("LUA_INIT")}
         try:
-            finished = run([path, "-e", _QUESTION], env=environment, timeout=10, keep_errors=False)
+            finished = run([path, "-e", _QUESTION], env=clean, timeout=10, keep_errors=False)
         except BuildError:
             return None
         version, _, jit = finished.output.strip().partition("\t")
         if not finished.ok or not version.startswith("Lua "):
             return None
         return version[4:], "" if jit == "nil" else jit.removeprefix("LuaJIT ")
-
-    def _read(self) -> list[tuple[str, ...]]:
-        try:
-            with open(self._file, encoding="utf-8", errors="surrogateescape") as file:
-                records = [tuple(line.rstrip("\n").split("\t")) for line in file]
-        except OSError:
-            return []
-        return [record for record in records if len(record) == 5]
-
-    def _write(self, records: list[tuple[str, ...]]) -> None:
-        """Keep what was learnt; where the cache cannot be written, it is learnt again next time."""
-        if any("\t" in field or "\n" in field for record in records for field in record):
-            return
-        draft = f"{self._file}.{os.getpid()}"
-        try:
-            os.makedirs(os.path.dirname(self._file), exist_ok=True)
-            with open(draft, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.writelines("\t".join(record) + "\n" for record in records)
-            os.replace(draft, self._file)
-        except OSError:
-            pass
 
 
 def _version_of_name(name: str) -> str | None:

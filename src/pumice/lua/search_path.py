@@ -11,6 +11,7 @@ import os
 
 from pumice.base.value import Value
 from pumice.errors import PumiceError
+from pumice.lua._memory import Memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,16 +81,14 @@ def _defaults(config: Config, interpreter: Interpreter | None) -> SearchPath:
         status = os.stat(interpreter.path)
     except OSError:
         return _plain(config.lua_version)
-    key = [interpreter.path, str(status.st_size), str(status.st_mtime_ns)]
-    memory = os.path.join(config.cache_dir, "search-paths")
-    records = _remembered(memory)
-    for record in records:
-        if record[:3] == key:
-            return SearchPath(record[3], record[4])
+    memory = Memory(config.cache_dir, "search-paths", width=2)
+    known = memory.recall(interpreter.path, status)
+    if known is not None:
+        return SearchPath(*known)
     asked = _ask(interpreter, config)
     if asked is None:
         return _plain(config.lua_version)
-    _remember(memory, [*(r for r in records if r[0] != key[0]), [*key, asked.path, asked.cpath]])
+    memory.keep(interpreter.path, status, (asked.path, asked.cpath))
     return asked
 
 
@@ -103,24 +102,3 @@ def _ask(interpreter: Interpreter, config: Config) -> SearchPath | None:
         return None
     path, newline, rest = finished.output.partition("\n")
     return SearchPath(path, rest.rstrip("\n")) if finished.ok and newline else None
-
-
-def _remembered(memory: str) -> list[list[str]]:
-    try:
-        with open(memory, encoding="utf-8", errors="surrogateescape") as file:
-            records = [line.rstrip("\n").split("\t") for line in file]
-    except OSError:
-        return []
-    return [record for record in records if len(record) == 5]
-
-
-def _remember(memory: str, records: list[list[str]]) -> None:
-    """Kept if the cache can be written; else it is learnt again next time."""
-    draft = f"{memory}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(memory), exist_ok=True)
-        with open(draft, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines("\t".join(record) + "\n" for record in records)
-        os.replace(draft, memory)
-    except OSError:
-        pass

@@ -247,12 +247,10 @@ def _project_dir(flags: Flags, cwd: str) -> str | None:
     directory = cwd
     for _ in range(_PROJECT_LEVELS):
         if os.path.exists(f"{directory}/.luarocks") and os.path.exists(f"{directory}/lua_modules"):
-            return directory or "/"
+            return directory
         if os.path.exists(f"{directory}/.luarocks-no-project"):
             return None
-        directory, _, _ = directory.rpartition("/")
-        if not directory:
-            break
+        directory = os.path.dirname(directory)
     return None
 
 
