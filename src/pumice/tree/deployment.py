@@ -12,7 +12,7 @@ from pumice.rock.content import Content
 from pumice.rock.rock_manifest import md5_hex, read_rock_manifest, rock_manifest_of
 from pumice.rock.version import parse_version
 from pumice.tree import layout
-from pumice.tree.wrapper import is_wrapper
+from pumice.tree.wrapper import is_relocatable, is_wrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,17 +64,13 @@ class Deployment:
             self._take_away(name, version, replaced_by={file.rock_path: file.md5 for file in rock.files})
         self._fill_rock_dir(rock, no_doc=no_doc)
         collisions: dict[tuple[str, str], None] = {}
-        items: dict[str, dict[str, str]] = {"commands": {}, "modules": {}}
-        # For the manifest the Lua file of a module goes before a C module of the same id.
-        for section in ("bin", "lib", "lua"):
-            for file in rock.section(section):
-                kind, item = self._item(section, file.path)
-                items[kind][item] = file.path
         for section in layout.DEPLOYED_SECTIONS:
             for file in rock.section(section):
                 self._deploy(rock, file, collisions)
+        files = {file.rock_path: file.md5 for file in rock.files}
+        items = layout.rock_items(files, self._lib_extension)
         self._manifest.add(name, version, items["modules"], items["commands"], rock.rockspec.dependencies)
-        self._files[name, version] = {file.rock_path: file.md5 for file in rock.files}
+        self._files[name, version] = files
 
     def remove(self, name: str, version: str) -> None:
         """Take a rock away and let the next provider of each of its items have the plain name."""
@@ -129,6 +125,8 @@ class Deployment:
     def _take_away(self, name: str, version: str, replaced_by: Mapping[str, str]) -> None:
         """Undo a deployment; changed files are kept unless their replacement says the same."""
         files = self._files_of(name, version)
+        if files is None and replaced_by:
+            files = replaced_by
         if files is None:
             self._say(
                 "notice",
@@ -138,39 +136,46 @@ class Deployment:
         for rock_path, md5 in files.items():
             section, _, path = rock_path.partition("/")
             if section in layout.DEPLOYED_SECTIONS and path:
-                self._withdraw((name, version), section, path, md5, replaced_by.get(rock_path))
+                self._withdraw((name, version), rock_path, md5, replaced_by.get(rock_path))
         for item in self._manifest.drop(name, version):
             self._say("warning", f"Cannot find entry for {item} in manifest -- corrupted manifest?")
         self._clear_rock_dir(name, version, files, replaced_by)
         self._files.pop((name, version), None)
 
-    def _withdraw(
-        self, rock: tuple[str, str], section: str, path: str, md5: str, new_md5: str | None
-    ) -> None:
+    def _withdraw(self, rock: tuple[str, str], rock_path: str, md5: str, new_md5: str | None) -> None:
+        section, _, path = rock_path.partition("/")
         kind, item = self._item(section, path)
         providers = self._manifest.providers(kind, item)
         active = self._wins(*rock, self._current(kind, item))
         plain, versioned = self._path(section, path), self._path(section, path, rock)
         expected, other = (plain, versioned) if active else (versioned, plain)
         if self._overlay.exists(expected):
-            if self._edited(expected, section, md5, new_md5):
+            if self._edited(expected, rock, rock_path, md5, new_md5):
                 self._keep(expected, self._overlay.free_backup(plain), plain)
             self._overlay.delete(expected)
-        elif self._overlay.exists(other) and not self._edited(other, section, md5, None):
+        elif self._overlay.exists(other) and not self._edited(other, rock, rock_path, md5, None):
             self._overlay.delete(other)
         if active and len(providers) > 1 and rock == providers[0]:
             self._promote(providers[1], kind, item)
 
-    def _edited(self, path: str, section: str, md5: str, new_md5: str | None) -> bool:
-        """Whether somebody changed a deployed file; not if it says what its replacement will say."""
+    def _edited(
+        self, path: str, rock: tuple[str, str], rock_path: str, md5: str, new_md5: str | None
+    ) -> bool:
+        """Whether somebody changed an installed file; not if it says what its replacement will say.
+
+        A wrapper is not compared, since another configuration writes another one, but it must be of this
+        command and no longer than LuaRocks makes them.
+        """
         if self._overlay.is_new(path):
             return False
         try:
             data = self._overlay.read(path)
         except OSError:
             return False
-        if section == "bin" and is_wrapper(data) and data.count(b"\n") <= _WRAPPER_LINES:
-            return False
+        if rock_path.startswith("bin/") and is_wrapper(data):
+            script = f"/{rock[0]}/{rock[1]}/{rock_path}'".encode("utf-8", "surrogateescape")
+            if script in data and (data.count(b"\n") <= _WRAPPER_LINES or is_relocatable(data)):
+                return False
         return md5_hex(data) not in (md5, new_md5)
 
     def _keep(self, path: str, kept: str, shown: str) -> None:
@@ -188,7 +193,7 @@ class Deployment:
             if (
                 rock_path.startswith(_EDITED_IN_ROCK_DIR)
                 and self._overlay.exists(full)
-                and self._edited(full, "", md5, replaced_by.get(rock_path))
+                and self._edited(full, (name, version), "", md5, replaced_by.get(rock_path))
             ):
                 kept = f"{layout.kept_dir(self._tree, name, version)}/{rock_path}"
                 if self._overlay.exists(kept):

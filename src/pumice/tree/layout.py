@@ -6,6 +6,8 @@ from pumice.errors import TreeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pumice.base.config import TreeSpec
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "provided_item",
     "prune_stop",
     "rock_dir",
+    "rock_items",
     "rock_manifest_path",
     "rockspec_path",
     "versioned_name",
@@ -120,6 +123,21 @@ def module_name(path: str, lib_extension: str = "so") -> str:
 def provided_item(section: str, path: str, lib_extension: str = "so") -> tuple[str, str]:
     """What a deployed file provides: ("commands", name) or ("modules", id), as the tree manifest has it."""
     return ("commands", path) if section == "bin" else ("modules", module_name(path, lib_extension))
+
+
+def rock_items(paths: Iterable[str], lib_extension: str = "so") -> dict[str, dict[str, str]]:
+    """{"commands": …, "modules": …}: what the files of a rock provide, each item with its path.
+
+    Of a module that comes as Lua and as C, the manifest has the Lua file.
+    """
+    items: dict[str, dict[str, str]] = {"commands": {}, "modules": {}}
+    split = [path.partition("/") for path in paths]
+    for wanted in ("bin", "lib", "lua"):
+        for section, _, path in split:
+            if section == wanted and path:
+                kind, item = provided_item(section, path, lib_extension)
+                items[kind][item] = path
+    return items
 
 
 def module_file(tree: TreeSpec, path: str, name: str, version: str, *, active: bool) -> str:

@@ -171,6 +171,8 @@ class Planner:
 
     def finish(self) -> Plan:
         """The plan: every step, the manifest last."""
+        if self.manifest.rebuilt:
+            self._rebuilt()
         self._compute_closures()
         manifest = self.manifest.to_bytes()
         steps = self._overlay.steps(self._stop)

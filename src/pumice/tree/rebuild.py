@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pumice.errors import DataError
 from pumice.rock.rock_manifest import read_rock_manifest
 from pumice.tree import layout
@@ -14,25 +16,36 @@ if TYPE_CHECKING:
     from pumice.base.config import TreeSpec
     from pumice.base.progress import Progress
 
-__all__ = ["scan_tree"]
+__all__ = ["rock_directories", "scan_tree"]
 
 
 def scan_tree(tree: TreeSpec, platforms: Sequence[str], progress: Progress) -> TreeManifest:
     """The manifest of the rocks that have a directory with a rock_manifest, without their closures.
 
-    A directory that LuaRocks would stumble over is left out with a warning. Raises TreeError.
+    A directory that LuaRocks would stumble over is left out with a warning.
     """
     manifest = TreeManifest.empty(layout.manifest_path(tree), rebuilt=True)
-    for name in _directories(tree.rocks_dir):
-        for version in _directories(f"{tree.rocks_dir}/{name}"):
-            revision = version.rpartition("-")[2]
-            if not (revision.isdigit() and revision.isascii() and "-" in version):
-                continue
+    for name, versions in rock_directories(tree).items():
+        for version in versions:
             try:
                 _add(manifest, tree, name, version, platforms)
-            except (DataError, OSError) as error:
-                progress.message("warning", f"{name} {version} is left out: {error}")
+            except DataError as error:
+                progress.message("warning", f"{name} {version} is left out: {error.message}")
+            except OSError as error:
+                progress.message(
+                    "warning", f"{name} {version} is left out: no rock_manifest ({error.strerror})"
+                )
     return manifest
+
+
+def rock_directories(tree: TreeSpec) -> dict[str, list[str]]:
+    """The rocks that have a directory: name → versions, sorted; of a version the revision is a number."""
+    found = {}
+    for name in _directories(tree.rocks_dir):
+        versions = [each for each in _directories(f"{tree.rocks_dir}/{name}") if _is_version(each)]
+        if versions:
+            found[name] = versions
+    return found
 
 
 def _add(manifest: TreeManifest, tree: TreeSpec, name: str, version: str, platforms: Sequence[str]) -> None:
@@ -40,14 +53,7 @@ def _add(manifest: TreeManifest, tree: TreeSpec, name: str, version: str, platfo
 
     path = layout.rock_manifest_path(tree, name, version)
     with open(path, "rb") as file:
-        files = read_rock_manifest(file.read(), path)
-    items: dict[str, dict[str, str]] = {"commands": {}, "modules": {}}
-    for wanted in ("bin", "lib", "lua"):
-        for rock_path in files:
-            section, _, inside = rock_path.partition("/")
-            if section == wanted and inside:
-                kind, item = layout.provided_item(section, inside)
-                items[kind][item] = inside
+        items = layout.rock_items(read_rock_manifest(file.read(), path))
     path = layout.rockspec_path(tree, name, version)
     try:
         with open(path, "rb") as file:
@@ -59,9 +65,12 @@ def _add(manifest: TreeManifest, tree: TreeSpec, name: str, version: str, platfo
     manifest.add(name, version, items["modules"], items["commands"], dependencies)
 
 
-def _directories(path: str) -> list[str]:
-    import os
+def _is_version(text: str) -> bool:
+    version, dash, revision = text.rpartition("-")
+    return bool(version and dash and revision.isdigit() and revision.isascii())
 
+
+def _directories(path: str) -> list[str]:
     try:
         with os.scandir(path) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir())

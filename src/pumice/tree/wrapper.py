@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
     from pumice.base.config import TreeSpec
 
-__all__ = ["Wrapping", "is_wrapper", "wants_wrapper", "wrapper_trees"]
+__all__ = ["Wrapping", "is_relocatable", "is_wrapper", "wants_wrapper", "wrapper_trees"]
 
 _MARK = b"LUAROCKS_SYSCONFDIR"
 _LOOKED_AT = 1000
 _BYTECODE = b"\x1bL"
-# `env` may be given options and assignments before the program's name.
 _RELOCATABLE = """#!/bin/sh
 
 # Runs a command of a rock with the modules of the tree in which this file lies, wherever that is.
@@ -37,6 +36,8 @@ PUMICE_TREE=$(cd -- "$(dirname -- "$self")/{up}" && pwd -P) || exit 1
 export PUMICE_TREE
 LUAROCKS_SYSCONFDIR={sysconfdir} exec {lua} -e {code} "$PUMICE_TREE"/{script} "$@"
 """
+_RELOCATABLE_START = _RELOCATABLE.split("{up}", 1)[0].encode()
+_LINES = _RELOCATABLE.count("\n")
 
 
 class Wrapping(Value):
@@ -135,6 +136,11 @@ def wants_wrapper(script: bytes, lua_version: str, name: str) -> bool:
 def is_wrapper(data: bytes) -> bool:
     """Whether a file is a wrapper of LuaRocks or Pumice, and not the command itself."""
     return _MARK in data[:_LOOKED_AT]
+
+
+def is_relocatable(data: bytes) -> bool:
+    """Whether a wrapper finds its tree by itself, as those of generation trees do, and is all of one."""
+    return data.startswith(_RELOCATABLE_START) and data.endswith(b' "$@"\n') and data.count(b"\n") == _LINES
 
 
 def _names_lua(script: bytes) -> bool:
