@@ -106,13 +106,15 @@ def package_of_tar(path: str, platforms: Collection[str], limits: Limits | None 
     with open_tar(path) if limits is None else open_tar(path, limits) as archive:
         members = [member.name for member in archive.members if member.kind == "file"]
         top = _top(members)
-        contents = {name[len(top) :]: archive.read(name) for name in members}
+        names = [name[len(top) :] for name in members]
+        # nothing else is looked into
+        contents = {name: archive.read(top + name) for name in names if name.endswith((".lua", ".rockspec"))}
     files = {name: PackageFile(name, Content.of_bytes(data)) for name, data in contents.items()}
-    lua = [name for name in contents if name.split("/", 1)[0] not in _SECTIONS_APART]
+    lua = [name for name in names if name.split("/", 1)[0] not in _SECTIONS_APART]
     modules = {module: name for name in lua if (module := module_of_path(name)) is not None}
     c_modules = frozenset(
         os.path.splitext(name.removeprefix("lib/"))[0].replace("/", ".")
-        for name in contents
+        for name in names
         if name.endswith((".so", ".dylib"))
     )
     specs = sorted(name for name in contents if name.endswith(".rockspec") and "/" not in name)
