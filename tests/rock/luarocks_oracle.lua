@@ -102,6 +102,10 @@ function answer.base_name(path)
    return json(require("luarocks.dir").base_name(path))
 end
 
+function answer.split_url(url)
+   return array({ require("luarocks.dir").split_url(url) })
+end
+
 -- Items: a Lua expression of a `build` table. Answer: it after the overrides of this platform.
 function answer.overrides(expression)
    local load_text = loadstring or load

@@ -62,7 +62,7 @@ class Source(Value):
 
 def split_url(url: str) -> tuple[str, str]:
     """(protocol, rest) of a URL; quotes around it are dropped, and a plain path counts as `file`."""
-    if len(url) > 1 and url[0] == url[-1] and url[0] in "\"'":
+    if url and url[0] == url[-1] and url[0] in "\"'":
         url = url[1:-1]
     protocol, colon, rest = url.partition(":")
     if colon and rest.startswith("//"):
