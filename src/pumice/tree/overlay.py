@@ -87,7 +87,8 @@ class Overlay:
                 self._now[full] = None
         for full in [each for each in self._now if each.startswith(path + "/")]:
             self._now[full] = None
-        self._emptied += [path, *(f"{path}/{directory}" for directory in directories)]
+        if self._view.kind(path) == "directory":
+            self._emptied += [path, *(f"{path}/{directory}" for directory in directories)]
 
     def free_backup(self, path: str) -> str:
         """`path` with as many `~` as it takes until no file has that name."""
