@@ -142,20 +142,21 @@ class _Writer:
 
 def _ordered(table: LuaTable, order: Order) -> list[tuple[LuaKey, Order]]:
     """The keys as LuaRocks sorts them, each with the order of what is under it."""
-    first: list[tuple[LuaKey, Order]] = []
+    first: list[LuaKey] = []
+    belows: dict[LuaKey, Order] = {}
     for entry in order:
         name, below = (entry, ()) if isinstance(entry, str) else entry
         value = table.get(name)
         if value is not None and value is not False:
-            first.append((name, below))
-    done = {name for name, _ in first}
-    rest = [key for key in table if key not in done] if done else list(table)
+            first.append(name)
+            belows[name] = below
+    rest = [key for key in table if key not in belows] if first else list(table)
     try:
         bytewise = "".join(rest).isascii()  # type: ignore[arg-type]
     except TypeError:
         bytewise = False
     rest.sort(key=None if bytewise else _sort_key)
-    return first + [(key, ()) for key in rest]
+    return [(key, belows[key]) for key in first] + [(key, ()) for key in rest]
 
 
 def _sort_key(key: LuaKey) -> tuple[int, float, bytes]:
