@@ -181,3 +181,9 @@ def tree_hash() -> TreeHash:
         return found.hexdigest()
 
     return digest
+
+
+@pytest.fixture
+def make_fault() -> type[Fault]:
+    """The class of injected faults."""
+    return Fault

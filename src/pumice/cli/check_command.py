@@ -21,8 +21,8 @@ COMMAND = Command(
     "Check a rock or plugin before it ships.",
     description="Checks directories, rockspecs, rocks or tars: the rockspec, that every listed file exists, "
     "that every Lua file compiles, and of a Kong plugin the handler and schema, which are loaded in a "
-    "process of their own. Every finding has a code; docs/checks/ has a page for each. The exit code is 1 when Kong "
-    "or LuaRocks would refuse.",
+    "process of their own. Every finding has a code; docs/checks/ has a page for each. The exit code is 1 "
+    "when Kong or LuaRocks would refuse.",
     positionals=(Positional("path", "What to check; default: this directory.", "*"),),
     options=(JSON, Option(("--strict",), "Warnings count as errors.")),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pumice.operation.trees import read_spec
 from pumice.tree.dependencies import Installed, lua_provides, searched_trees
 from pumice.tree.kinds import open_tree
@@ -77,6 +79,9 @@ class TreeChange:
             trees = tuple(self.spec if tree == outer.tree else tree for tree in outer.trees)
             self.config = outer.replace(tree=self.spec, trees=trees)
             self.manifest = read_tree_manifest(self.spec, self._progress, platforms=outer.platforms)
+            if self._tree.kind == "generations" and not os.path.isdir(self.spec.rocks_dir):
+                # LuaRocks tells of a missing manifest in every new tree; here nothing is missing.
+                self.manifest.rebuilt = False
         except BaseException as error:
             self._change.__exit__(type(error), error, error.__traceback__)
             raise
@@ -96,7 +101,7 @@ class TreeChange:
             self.spec,
             self.manifest,
             DiskView(),
-            self._wrapping(commands),
+            self.wrapping(commands=commands),
             others=self._others(),
             provided=provided_rocks(config, asked),
             no_manifest=no_manifest,
@@ -114,7 +119,8 @@ class TreeChange:
         """All of the plan happens, or none of it; then what there is to say is said."""
         self._change.commit(plan.steps, before_finish=before_finish, added=added, removed=removed)
         for level, text in plan.messages:
-            self._progress.message(level, text)
+            # People know a generation tree by its root, not by the generation of the moment.
+            self._progress.message(level, text.replace(self.spec.root, self._outer.tree.root))
 
     def _others(self) -> list[tuple[TreeSpec, TreeManifest]]:
         config = self.config
@@ -127,7 +133,8 @@ class TreeChange:
                 found.append((spec, read_tree_manifest(spec, self._progress)))
         return found
 
-    def _wrapping(self, commands: bool) -> Wrapping:
+    def wrapping(self, *, commands: bool = True) -> Wrapping:
+        """How commands are deployed in this tree."""
         config = self.config
         lua, language = "lua", config.lua_version
         if commands:

@@ -7,6 +7,7 @@ import os
 from pumice.errors import DataError, NotFoundError, UsageError
 from pumice.operation.change import TreeChange
 from pumice.operation.deploy import InstallOptions, check_dependencies, deploy, in_order
+from pumice.operation.rock_cache import keep_rock
 from pumice.operation.work_dir import WorkDir
 from pumice.rock.arch import accepts
 from pumice.rock.filename import base_name, parse_rock_filename
@@ -78,6 +79,7 @@ def obtain(
         from pumice.build.external import find_external_dependencies
 
         find_external_dependencies(rock.rockspec, config, runtime=True)
+    keep_rock(rock, path, config)
     return rock.replace(namespace=namespace) if namespace else rock
 
 

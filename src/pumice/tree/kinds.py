@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from pumice.errors import PermissionDenied, TreeError, TreeLocked
-from pumice.tree.lock import TreeLock
+from pumice.tree.lock import PRIVATE, TreeLock
 from pumice.tree.transaction import commit, pending, recover
 
 TYPE_CHECKING = False
@@ -100,15 +100,16 @@ class PlainTree:
 
     def settle(self, progress: Progress | None = None) -> None:
         """As `Tree.settle`."""
-        if not pending(self._spec.root):
+        if not _something_left(self._spec.root):
             return
+        interrupted = pending(self._spec.root)
         try:
             with self.change(timeout=0.0, progress=progress):
                 pass
         except TreeLocked:  # its process lives
             pass
         except PermissionDenied:
-            if progress is not None:
+            if progress is not None and interrupted:
                 progress.message(
                     "warning",
                     f"a change of {self._spec.root} was interrupted; what is shown may be half changed. "
@@ -131,6 +132,14 @@ class PlainTree:
             )
         lock = TreeLock(self._spec.root, timeout=timeout, force=force_lock, command=command)
         return _PlainChange(self._spec, lock, progress)
+
+
+def _something_left(root: str) -> bool:
+    """Whether a change is under way or has left its lock or staged files; what is kept for people is not."""
+    try:
+        return bool({"kept"}.symmetric_difference(os.listdir(os.path.join(root, PRIVATE))))
+    except OSError:
+        return False
 
 
 class _PlainChange:

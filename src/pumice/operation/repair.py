@@ -1,0 +1,58 @@
+"""`repair`: what can be mended in a tree is mended, from rock files, the cache, or the tree itself."""
+
+from __future__ import annotations
+
+from pumice.base.value import Value
+from pumice.operation.change import TreeChange, provided_rocks
+from pumice.operation.install import obtain
+from pumice.operation.rock_cache import cached_rock
+from pumice.operation.work_dir import WorkDir
+from pumice.tree.repair import plan_repair
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pumice.base.config import Config
+    from pumice.base.progress import Progress
+    from pumice.rock.rock import Rock
+
+__all__ = ["Repaired", "repair"]
+
+
+class Repaired(Value):
+    """What was mended, and what is left as it was."""
+
+    mended: tuple[str, ...]
+    unmended: tuple[str, ...]
+
+
+def repair(rocks: Sequence[str], config: Config, progress: Progress) -> Repaired:
+    """The tree is as it should be, as far as that can be, in one transaction.
+
+    `rocks`: rock files or URLs to take lost contents from before the cache is asked. Raises PumiceError;
+    then nothing has changed.
+    """
+    with (
+        WorkDir(config, "repair") as work,
+        TreeChange(config, "repair", progress) as change,
+    ):
+        given: dict[tuple[str, str], Rock] = {}
+        for request in rocks:
+            rock = obtain(request, config, progress, work)
+            given[rock.name, rock.version] = rock
+
+        def supply(name: str, version: str) -> Rock | None:
+            return given.get((name, version)) or cached_rock(change.spec, name, version, config)
+
+        result = plan_repair(
+            change.spec,
+            change.manifest,
+            change.wrapping(),
+            supply,
+            platforms=config.platforms,
+            provided=provided_rocks(change.config),
+        )
+        if result.plan is not None:
+            change.commit(result.plan.replace(messages=()))
+        return Repaired(result.mended, result.unmended)
