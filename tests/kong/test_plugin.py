@@ -1,11 +1,14 @@
 """Which plugins some modules make up, and what they may be called."""
 
+import tarfile
 from pathlib import Path
 
 import pytest
 
 import pumice.kong
+from pumice.errors import PumiceError
 from pumice.kong.plugin import BUNDLED, Plugin, find_plugins, name_problem
+from pumice.rock.rockspec import load_rockspec
 
 
 def names(*modules: str) -> list[str]:
@@ -76,3 +79,31 @@ def test_the_stand_ins_know_the_same_bundled_plugins() -> None:
     listed = text.split("local bundled = set {")[1].split("}")[0]
     assert {name.strip().strip('"') for name in listed.split(",") if name.strip()} == BUNDLED
     assert len(BUNDLED) == 45
+
+
+@pytest.mark.corpus
+def test_the_plugins_of_all_public_rockspecs_are_understood(shared: Path) -> None:
+    """Nearly all list a handler and a schema for each plugin (Kong contract 3.2)."""
+    both = neither = one = several = packages = 0
+    with tarfile.open(shared / "corpus" / "rockspecs.tar.xz") as archive:
+        for member in archive:
+            file = archive.extractfile(member)
+            data = file.read() if file is not None else b""
+            if b"kong.plugins" not in data:
+                continue
+            try:
+                spec = load_rockspec(data, member.name, ("linux", "unix"), check_name=False)
+            except PumiceError:
+                continue
+            modules = {str(module) for module in spec.modules}
+            plugins = find_plugins(modules)
+            if not plugins or spec.name == "kong":
+                continue
+            packages += 1
+            several += len(plugins) > 1
+            for plugin in plugins:
+                parts = {plugin.handler, plugin.schema} & modules
+                both += len(parts) == 2
+                one += len(parts) == 1
+                neither += not parts
+    assert (packages, both, one, neither, several) == (1513, 1518, 0, 2, 7)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pumice.errors import CheckError, PumiceError
 from pumice.kong.sandbox import Job, Loaded, Member, ModuleSource, Opaque, Outcome, Sandbox, load_modules
 
 
@@ -351,3 +352,17 @@ def test_a_deep_schema_is_cut() -> None:
     outcome = load("return {}", schema=schema)
     assert outcome.failure is None
     assert isinstance(outcome.loaded[1].value, dict)
+
+
+def test_without_luajit_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "lupa").mkdir()
+    monkeypatch.setattr("pumice.kong.sandbox._lupa_directory", lambda: str(tmp_path / "lupa"))
+    with pytest.raises(CheckError, match="could not be started: ") as caught:
+        load("return {}")
+    assert "lupa" in caught.value.hint
+
+
+def test_without_a_python_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/nonexistent/python")
+    with pytest.raises(PumiceError, match="start the process that loads plugins"):
+        load("return {}")

@@ -1,8 +1,9 @@
 """The program of the child that loads a plugin's modules: a bare Python with nothing in it but LuaJIT.
 
 Started by `sandbox` as a script, never imported: `python -I -S _child.py`. It reads one marshalled request,
-limits itself, and writes one line of JSON for each job. A child of its own, because C modules of a rock can
-crash a process in which several Luas live, and because only a process can be stopped whatever it does.
+limits itself, says that it is ready, and writes one line of JSON for each job. A child of its own, because C
+modules of a rock can crash a process in which several Luas live, and because only a process can be stopped
+whatever it does.
 """
 
 import marshal
@@ -18,7 +19,11 @@ def _limit(kind: int, value: int) -> None:
     _, hard = resource.getrlimit(kind)
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(kind, (value, value))
+    try:
+        resource.setrlimit(kind, (value, value))
+    except (ValueError, OSError):
+        # not every system knows every limit; the parent's clock and Lua's own memory limit hold anyway
+        pass
 
 
 def _main() -> None:
@@ -51,6 +56,7 @@ def _main() -> None:
         return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
 
     run = lua.execute(request["probe"], table(request["lua"]), name="=[stand-in] probe")
+    os.write(answer, b"ready\n")
     for index in range(1, request["jobs"] + 1):
         try:
             line = memoryview(run(index) + b"\n")

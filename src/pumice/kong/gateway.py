@@ -61,7 +61,7 @@ def verify_plugins(
 
     `lua_dir` and `lib_dir` are the tree's `share/lua/5.1` and `lib/lua/5.1`, absolute; nothing else but the
     stand-ins is searched. Modules of the rock outside of `kong.plugins` are loaded with its first plugin.
-    Raises OSError when no child can be started.
+    Raises CheckError when no child with LuaJIT can be started.
     """
     names = sorted(set(modules))
     plugins = find_plugins(names)

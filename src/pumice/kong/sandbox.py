@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 
+from pumice.base.disk import translate
 from pumice.base.value import Value
+from pumice.errors import CheckError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +36,10 @@ __all__ = [
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _STANDINS = ("gateway", "inert", "provided", "ngx", "kong", "typedefs")
+_READY = b"ready\n"
+"""What the child says first; from then on the plugin's time runs."""
+_START = 60.0
+"""Seconds for a child to be ready, on the busiest machine."""
 _OUT_OF_MEMORY = 77
 """The child's exit code (`_child.py`)."""
 _ANSWER_LIMIT = 32 * 1024 * 1024
@@ -135,7 +141,7 @@ def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
     """Loads modules one after the other in one child, as a gateway would, and reports each.
 
     Never hangs and never raises because of what the code does: the child is killed `sandbox.seconds` after it
-    started. Raises OSError when no child can be started.
+    was ready. Raises CheckError when no child with LuaJIT can be started.
     """
     import marshal
 
@@ -162,7 +168,12 @@ def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
         }
     )
     answer, complaint, failure = _converse(request, sandbox.seconds)
-    loaded = _read_answer(answer, jobs)
+    if not answer.startswith(_READY):
+        raise CheckError(
+            f"the process that loads plugins could not be started: {complaint or failure or 'no answer'}",
+            hint="it needs the Python package lupa with LuaJIT 2.1: pip install --force-reinstall lupa",
+        )
+    loaded = _read_answer(answer[len(_READY) :], jobs)
     if len(loaded) == len(jobs):
         return Outcome(loaded, None)
     return Outcome(loaded, failure or complaint or "it ended without a word")
@@ -186,15 +197,18 @@ def _converse(request: bytes, seconds: float) -> tuple[bytes, str, str | None]:
     import subprocess
     import sys
 
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-S", os.path.join(_HERE, "_child.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={},
-        cwd="/",
-        start_new_session=True,
-    )
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-S", os.path.join(_HERE, "_child.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise translate(error, "start the process that loads plugins") from error
     try:
         answer, complaint, in_time = _exchange(child, request, seconds)
     finally:
@@ -215,7 +229,7 @@ def _exchange(child: subprocess.Popen[bytes], request: bytes, seconds: float) ->
     import time
 
     assert child.stdin is not None and child.stdout is not None and child.stderr is not None
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _START
     heard = {"answer": bytearray(), "complaint": bytearray()}
     unsent = memoryview(request)
     with child.stdin as stdin, child.stdout as stdout, child.stderr as stderr:
@@ -240,6 +254,8 @@ def _exchange(child: subprocess.Popen[bytes], request: bytes, seconds: float) ->
                             stdin.close()
                         continue
                     data = os.read(key.fd, 65536)
+                    if key.data == "answer" and not heard["answer"]:
+                        deadline = time.monotonic() + seconds
                     heard[key.data] += data
                     if not data or len(heard[key.data]) > _ANSWER_LIMIT:
                         selector.unregister(key.fileobj)
