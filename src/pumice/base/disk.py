@@ -24,6 +24,7 @@ __all__ = [
     "copy_into",
     "make_directories",
     "random_name",
+    "remove_if_empty",
     "remove_tree",
     "start_writing",
     "sync_all",
@@ -40,6 +41,8 @@ _LARGE = 1 << 20
 """From this size on the kernel copies by itself; below, read and write are cheaper (measured on ext4)."""
 _MANY = 64
 """From so many files on, one sync of the whole file system is cheaper than one each (measured on ext4)."""
+
+_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY, errno.EINVAL, errno.EACCES, errno.EPERM)
 
 _HINTS = {
     errno.ENOSPC: ("no space left on the device", "free some space there and repeat the command"),
@@ -243,6 +246,19 @@ def _forget(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         pass
+
+
+def remove_if_empty(directory: str) -> bool:
+    """Whether the directory is gone: it stays if it holds something or may not be removed. Raises OSError."""
+    try:
+        os.rmdir(directory)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in _STAYS:
+            return False
+        raise
+    return True
 
 
 def sync_file(path: str) -> None:

@@ -86,40 +86,34 @@ class FileLock:
     @property
     def held(self) -> bool:
         """This object holds the lock, and its file is still the one of that name (nobody forced it)."""
-        return self._descriptor >= 0 and self._process == os.getpid() and _names(self.path, self._descriptor)
+        if self._descriptor < 0 or self._process != os.getpid():
+            return False
+        try:
+            return _names(self.path, self._descriptor)
+        except OSError:
+            return False
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free. Raises DiskError or PermissionDenied when it cannot be asked."""
         try:
             while True:
                 descriptor, writable = _open(self.path)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    os.close(descriptor)
-                    if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR):
-                        return False
-                    if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                        raise DiskError(
-                            f"cannot lock {self.path}: this file system has no locks",
-                            hint="mount it with lock support, or use a tree on another file system",
-                        ) from error
-                    raise
+                if not _flock(descriptor, self.path):
+                    return False
+                self._descriptor, self._process = descriptor, os.getpid()
+                _remember(descriptor)
                 if _names(self.path, descriptor):
                     break
-                os.close(descriptor)
-            if writable:
-                try:
-                    os.ftruncate(descriptor, 0)
-                    write_all(descriptor, Holder.me(self._command).to_bytes())
-                except (
-                    OSError
-                ):  # a full disk must not keep anybody from removing rocks: the text is for people
-                    pass
+                self.release()
         except OSError as error:
+            self.release()
             raise translate(error, f"lock {self.path}") from error
-        self._descriptor, self._process = descriptor, os.getpid()
-        _remember(descriptor)
+        if writable:
+            try:
+                os.ftruncate(descriptor, 0)
+                write_all(descriptor, Holder.me(self._command).to_bytes())
+            except OSError:  # the text is for people: a full disk must not keep anybody from removing rocks
+                pass
         return True
 
     def acquire(self) -> FileLock:
@@ -211,6 +205,23 @@ def _open(path: str) -> tuple[int, bool]:
             make_directories(os.path.dirname(path))
         except PermissionError:  # left by another user, who died; the right to lock needs no right to write
             return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), False
+
+
+def _flock(descriptor: int, path: str) -> bool:
+    """Whether the open file is locked now; it is closed if not. Raises DiskError and OSError."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR):
+            return False
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise DiskError(
+                f"cannot lock {path}: this file system has no locks",
+                hint="mount it with lock support, or use a tree on another file system",
+            ) from error
+        raise
+    return True
 
 
 def _names(path: str, descriptor: int) -> bool:

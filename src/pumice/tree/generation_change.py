@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from pumice.base.disk import remove_tree, sync_all, translate, write_all
+from pumice.base.disk import remove_if_empty, sync_all, translate, write_all
 from pumice.base.signals import Deferred
 from pumice.errors import PumiceError, TreeError
 from pumice.rock.content import Content
@@ -55,8 +55,8 @@ class GenerationChange:
         try:
             self._tree.recover()
             self._parent = self._tree.current
-            self._number = self._tree.begin()
             self._open = True
+            self._number = self._tree.begin()
             self._build()
         except OSError as error:
             self._leave()
@@ -195,11 +195,7 @@ class GenerationChange:
     def _prune(self, step: Prune) -> None:
         at = step.path
         while at != step.stop and inside(at, (step.stop,)) and inside(at, (self._tree.place(self._number),)):
-            try:
-                os.rmdir(at)
-            except FileNotFoundError:
-                pass
-            except OSError:
+            if not remove_if_empty(at):
                 return
             self._directories.pop(at, None)
             at = os.path.dirname(at)
@@ -253,7 +249,6 @@ class GenerationChange:
             try:
                 if self._open:
                     self._open = False
-                    remove_tree(self._tree.place(self._number))
                     self._tree.recover()
             except (OSError, PumiceError):  # the next change tidies
                 pass

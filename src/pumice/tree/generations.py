@@ -9,6 +9,7 @@ A number is never used again while a higher one is there, and what is in a gener
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pumice.base.disk import remove_tree, sync_directory, translate, write_all
@@ -88,8 +89,10 @@ class GenerationTree:
         except FileNotFoundError:
             return 0
         except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise translate(error, f"read {link}") from error
             raise TreeError(
-                f"{link} is not a symlink", hint="`pumice rollback N` makes it one again"
+                f"{link} is not a symlink", hint=f"move it away, then choose one of {self.root}/generations"
             ) from error
         folder, _, number = target.rpartition("/")
         if folder != "generations" or not number.isdigit():

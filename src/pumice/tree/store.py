@@ -107,14 +107,13 @@ class Store:
         touched: dict[str, None] = {}
         for key, staged in self._staged.items():
             path = self.path(key)
-            directory = os.path.dirname(path)
-            if directory not in touched:
-                for each in (self.directory, directory):
+            for directory in (self.directory, os.path.dirname(path)):
+                if directory not in touched:
                     try:
-                        os.mkdir(each, 0o755)
+                        os.mkdir(directory, 0o755)
                     except FileExistsError:
                         pass
-                    touched[each] = None
+                    touched[directory] = None
             os.rename(staged, path)
         self._staged = {}
         return list(touched)

@@ -9,6 +9,7 @@ import stat
 from pumice.base.disk import (
     copy_into,
     make_directories,
+    remove_if_empty,
     start_writing,
     sync_all,
     sync_directory,
@@ -37,7 +38,6 @@ __all__ = ["commit", "pending", "recover"]
 _UNDO = "undo"
 _FINISH = "finish"
 _AREAS = "areas"
-_STAYS = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EBUSY, errno.EINVAL, errno.EACCES, errno.EPERM)
 _NO_LINKS = (errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EACCES)
 
 
@@ -289,10 +289,11 @@ class _Transaction:
                     if _is_placed(operation):
                         os.unlink(operation.path)
                 case Made():
-                    _remove_if_empty(operation.path)
+                    remove_if_empty(operation.path)
                 case Removed():
                     if not os.path.lexists(operation.path):
                         os.mkdir(operation.path, 0o700)
+                    if os.path.isdir(operation.path):
                         os.chmod(operation.path, operation.mode)
         self._sync_directories()
         _forget(os.path.join(self._private, _UNDO))
@@ -301,7 +302,7 @@ class _Transaction:
         """No staged file, draft or area is left; only without journal. Raises OSError."""
         self._leave_areas()
         for directory in reversed(self._made):
-            _remove_if_empty(directory)
+            remove_if_empty(directory)
         try:
             names = os.listdir(self._private)
         except FileNotFoundError:
@@ -463,7 +464,7 @@ class _Transaction:
             for name in names:
                 if name[:1] in "no" and name[1:].isdigit():
                     _forget(os.path.join(area, name))
-            _remove_if_empty(area)
+            remove_if_empty(area)
         if len(self._areas) > 1:
             _forget(os.path.join(self._private, _AREAS))
 
@@ -529,21 +530,8 @@ def _is_placed(operation: Placed) -> bool:
 def _prune(prunes: Sequence[tuple[str, str]]) -> None:
     for path, stop in prunes:
         at = path
-        while at != stop and inside(at, (stop,)) and _remove_if_empty(at):
+        while at != stop and inside(at, (stop,)) and remove_if_empty(at):
             at = os.path.dirname(at)
-
-
-def _remove_if_empty(directory: str) -> bool:
-    """Whether the directory is gone. Raises OSError other than 'not empty'."""
-    try:
-        os.rmdir(directory)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        if error.errno in _STAYS:
-            return False
-        raise
-    return True
 
 
 def _forget(path: str) -> None:
