@@ -1,1 +1,1 @@
-"""A source URL becomes a directory."""
+"""A source URL becomes a directory: schemes, archives, version control."""
