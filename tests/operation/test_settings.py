@@ -318,7 +318,7 @@ def test_a_tree_of_the_command_line_is_first_or_in_order_mode_last(machine: Mach
 
 
 def test_local_is_not_for_the_superuser(machine: Machine) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ConfigError) as caught:
         machine.config(superuser=True, local=True)
     assert caught.value.message.startswith(
         "The --local flag is meant for operating in a user's home directory."
@@ -333,7 +333,7 @@ def test_a_tree_that_is_not_configured_is_an_ordinary_error(
     machine: Machine, option: str, flag: str, name: str
 ) -> None:
     machine.write("etc/config-5.1.lua", 'rocks_trees = { { name = "other", root = "/o" } }')
-    with pytest.raises(UsageError, match=f"{option} needs a tree named '{name}'"):
+    with pytest.raises(ConfigError, match=f"{option} needs a tree named '{name}'"):
         machine.config(**{flag: True})
 
 
@@ -385,9 +385,9 @@ def test_a_version_that_nobody_has_works(machine: Machine) -> None:
 
 
 def test_lua_dir_without_an_interpreter_is_an_error(machine: Machine) -> None:
-    with pytest.raises(UsageError, match=r"Lua interpreter not found at /nowhere"):
+    with pytest.raises(ConfigError, match=r"Lua interpreter not found at /nowhere"):
         machine.config(lua_dir="/nowhere")
-    with pytest.raises(UsageError, match=r"Lua 5\.3 interpreter not found at /nowhere"):
+    with pytest.raises(ConfigError, match=r"Lua 5\.3 interpreter not found at /nowhere"):
         machine.config(lua_dir="/nowhere", lua_version="5.3")
 
 
@@ -408,9 +408,9 @@ def test_lua_dir_decides_the_version_and_the_variables(machine: Machine) -> None
 
 
 def test_flags_that_contradict_each_other_are_refused(machine: Machine) -> None:
-    with pytest.raises(UsageError, match=r"^--only-server cannot be used with --dev$"):
+    with pytest.raises(ConfigError, match=r"^--only-server cannot be used with --dev$"):
         machine.config(only_server="/s", dev=True)
-    with pytest.raises(UsageError, match=r"^--only-server cannot be used with --server$"):
+    with pytest.raises(ConfigError, match=r"^--only-server cannot be used with --server$"):
         machine.config(only_server="/s", server="/t")
     with pytest.raises(UsageError, match="must be one of 'all', 'one', 'order', 'none'"):
         machine.config(deps_mode="some")
@@ -427,7 +427,7 @@ def test_assignments_override_every_file(machine: Machine) -> None:
     machine.write("home/.luarocks/config-5.1.lua", 'variables = { CC = "a" }')
     config = machine.config(assignments={"CC": "clang", "FOO_DIR": "/foo"})
     assert (config.variables["CC"], config.variables["FOO_DIR"]) == ("clang", "/foo")
-    with pytest.raises(UsageError, match="Invalid assignment: foo=1"):
+    with pytest.raises(ConfigError, match="Invalid assignment: foo=1"):
         machine.config(assignments={"foo": "1"})
 
 

@@ -40,7 +40,10 @@ class Session:
         if self._config is None:
             from pumice.operation.settings import load_config
 
-            self._config = load_config(self._flags(), self.environment, self.cwd)
+            def warn(text: str) -> None:
+                self.terminal.message("warning", text)
+
+            self._config = load_config(self._flags(), self.environment, self.cwd, warn=warn)
         return self._config
 
     @property

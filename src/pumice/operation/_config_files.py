@@ -203,9 +203,7 @@ class _Reader:
         try:
             evaluation = evaluate(source, path, given=given, environment=self._environment)
         except DataError as error:
-            raise ConfigError(
-                error.message, hint="Mend the configuration file, or move it away."
-            ) from error
+            raise ConfigError(error.message, hint="Mend the configuration file, or move it away.") from error
         return dict(evaluation.globals)
 
 

@@ -6,7 +6,7 @@ import os
 
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
-from pumice.errors import ConfigError, UsageError
+from pumice.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def choose_tree(
         return tree, (*trees, tree) if deps_mode == "order" else (tree, *trees)
     if flags.local:
         if superuser:
-            raise UsageError(_LOCAL_AS_ROOT, hint="For example: --tree ~/.luarocks")
+            raise ConfigError(_LOCAL_AS_ROOT, hint="For example: --tree ~/.luarocks")
         return _configured(_user_tree(trees, layout, home_tree), "--local", "user"), tuple(trees)
     project_tree = flags.project_tree or (f"{project_dir}/lua_modules" if project_dir else None)
     if project_tree:
@@ -160,7 +160,7 @@ def _unnamed_system(trees: list[TreeSpec], home_root: str) -> TreeSpec | None:
 
 def _configured(tree: TreeSpec | None, option: str, name: str) -> TreeSpec:
     if tree is None:
-        raise UsageError(
+        raise ConfigError(
             f"{option} needs a tree named '{name}', and the configuration has none.",
             hint="Add one to rocks_trees in a configuration file, or name a directory: --tree PATH.",
         )

@@ -66,8 +66,9 @@ def load_config(
     """The settings of one command.
 
     `cwd` is an absolute path. `superuser` is looked up when not given; `warn` gets a line for people.
-    Raises UsageError for flags that contradict each other or name what is not there, and ConfigError for
-    configuration files that do not load or hold what cannot be.
+    Raises UsageError for a malformed flag (LuaRocks prints its usage there too), and ConfigError for flags
+    that contradict each other or name what is not there, and for configuration files that do not load or
+    hold what cannot be.
     """
     _refuse_contradictions(flags)
     if superuser is None:
@@ -196,7 +197,7 @@ def _refuse_contradictions(flags: Flags) -> None:
     if flags.only_server is not None:
         for other, given in (("--dev", flags.dev), ("--server", flags.server is not None)):
             if given:
-                raise UsageError(f"--only-server cannot be used with {other}", hint="Leave one of them out.")
+                raise ConfigError(f"--only-server cannot be used with {other}", hint="Leave one of them out.")
     if flags.lua_version is not None and not _is_version(flags.lua_version):
         raise UsageError(
             f"malformed argument '{flags.lua_version}'", hint="--lua-version takes a version such as 5.1."
@@ -206,7 +207,7 @@ def _refuse_contradictions(flags: Flags) -> None:
         raise UsageError(f"argument for option '--deps-mode' must be one of {listed}")
     for name, value in flags.assignments.items():
         if not (name.isascii() and name.isidentifier() and name == name.upper()):
-            raise UsageError(
+            raise ConfigError(
                 f"Invalid assignment: {name}={value}", hint="Variables have upper-case names: CC=clang."
             )
 
@@ -266,7 +267,7 @@ def _lua_of_prefix(
     found = find_in_prefix(prefix, version, cache_dir=cache_dir, environment=environment)
     if found is None:
         wanted = f"Lua {version} interpreter" if version else "Lua interpreter"
-        raise UsageError(
+        raise ConfigError(
             f"{wanted} not found at {flags.lua_dir}",
             hint="You may want to specify a different Lua version with --lua-version."
             if flags.lua_version is None
