@@ -115,7 +115,7 @@ HOSTILE = {
     "command target above": 'modules = {}, install = { bin = { ["../../x"] = "ok.lua" } }',
     "absolute command target": 'modules = {}, install = { bin = { ["/x"] = "ok.lua" } }',
     "command named ..": 'modules = {}, install = { bin = { [".."] = "ok.lua" } }',
-    "conf target above": 'modules = {}, install = { conf = { ["a/../../x"] = "ok.lua" } }',
+    "conf target above": 'modules = {}, install = { conf = { ["a/../../../x"] = "ok.lua" } }',
     "lua section through a link": 'modules = {}, install = { lua = { ["a"] = "link.lua" } }',
     "lib source that is ..": 'modules = {}, install = { lib = { [".x"] = ".." } }',
     "copied directory above": 'modules = {}, copy_directories = { ".." }',

@@ -34,6 +34,15 @@ def test_keys_of_lua_and_lib_are_modules_and_of_bin_and_conf_are_paths(builder: 
     }
 
 
+def test_configuration_may_go_to_another_directory_of_the_rock_that_is_not_deployed(builder: Any) -> None:
+    builder.write({"x.sty": "x"})
+    text = none('install = { conf = { ["../tex/x.sty"] = "x.sty", ["../top.sty"] = "x.sty" } }')
+    assert set(builder.built(text)) == {"tex/x.sty", "top.sty"}
+    for target in ("../lua/x.lua", "../bin/x", "../lib/x.so", "..", "../..", "../../x", "../conf", ""):
+        with pytest.raises(BuildError, match=r"build\.install\.conf would install"):
+            builder.build(none(f'install = {{ conf = {{ ["{target}"] = "x.sty" }} }}'))
+
+
 def test_commands_and_libraries_are_executable_and_nothing_else(builder: Any) -> None:
     builder.write({"x": "", "doc/x": "", "doc/y": ""})
     (builder.source / "x").chmod(0o755)

@@ -27,7 +27,7 @@ class Installation:
     def __init__(
         self, files: tuple[tuple[str, str, str], ...], directories: tuple[str, ...], explicit: bool
     ) -> None:
-        """`files`: (section, source, path below it). `explicit`: the rockspec names the directories."""
+        """`files`: (section, source, path in the rock). `explicit`: the rockspec names the directories."""
         self._files = files
         self._directories = directories
         self._explicit = explicit
@@ -42,7 +42,7 @@ class Installation:
                     f"Failed copying {source}",
                     hint=f"{what} names a file that is not in {tree.root}.",
                 )
-            files.add_file(f"{section}/{path}", found, section in ("lib", "bin"), what)
+            files.add_file(path, found, section in ("lib", "bin"), what)
         self._copy_directories(tree, files)
 
     def _copy_directories(self, tree: SourceTree, files: FileSet) -> None:
@@ -89,7 +89,7 @@ def plan_installation(
     files: list[tuple[str, str, str]] = []
     table = build.get("install")
     if table is None:
-        files += [("bin", command, posixpath.basename(command)) for command in commands]
+        files += [("bin", command, f"bin/{posixpath.basename(command)}") for command in commands]
     elif not isinstance(table, dict):
         raise BuildError("build.install must be a table")
     else:
@@ -134,21 +134,23 @@ def _section(section: str, table: object, tree: SourceTree) -> list[tuple[str, s
             if name.endswith(".lua") and last:
                 name = f"{last}.lua"
             target = module_directory(key) + name
-        files.append((section, source, _inside(target, what)))
+        files.append((section, source, _rock_path(section, target)))
     return files
 
 
-def _inside(target: str, what: str) -> str:
-    """The target, tidied. Raises BuildError if it leaves its section (adversary case 42)."""
-    parts = [part for part in target.split("/") if part and part != "."]
-    if (
-        not parts
-        or ".." in parts
-        or "\0" in target
-        or (target.startswith("/") and what.endswith(("bin", "conf")))
-    ):
+def _rock_path(section: str, target: str) -> str:
+    """The target's path in the rock. Raises BuildError if it leaves its section (adversary case 42).
+
+    Files of `conf` may go to another directory of the rock that is not deployed: published rocks place
+    `../tex/…` so.
+    """
+    absolute = section in ("bin", "conf") and target.startswith("/")
+    path = posixpath.normpath(f"{section}/{target}")
+    top = path.partition("/")[0]
+    elsewhere = section == "conf" and top not in ("", "..", ".", *_SECTIONS)
+    if absolute or "\0" in target or not (path.startswith(f"{section}/") or elsewhere):
         raise BuildError(
-            f"{what} would install {target!r} outside of its directory",
-            hint="Target paths in a rockspec are relative and contain no '..'.",
+            f"build.install.{section} would install {target!r} outside of its directory",
+            hint="Target paths in a rockspec are relative and stay inside the rock.",
         )
-    return "/".join(parts)
+    return path
