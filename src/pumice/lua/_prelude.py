@@ -256,7 +256,7 @@ return function(source, environment, variables, guarded, instructions, seconds, 
       broken = "runs for more than " .. instructions .. " instructions"
       error(broken, 2)
     elseif clock() > deadline then
-      broken = "runs for more than " .. format("%g", seconds) .. " seconds"
+      broken = "runs for more than " .. format("%g", seconds) .. " s"
       error(broken, 2)
     end
   end, "", INSTRUCTIONS_PER_CHECK)

@@ -218,7 +218,7 @@ class _Keeper:
             guarded = self._child.run(request)
         if guarded is None:
             raise LuaDataError(
-                f"Error running file: {name} calls string methods for more than {request.seconds:g} seconds",
+                f"Error running file: {name} calls string methods for more than {request.seconds:g} s",
                 hint="a data file only assigns values; look at its patterns and repetitions",
             )
         return guarded
