@@ -2,15 +2,19 @@
 
 import hashlib
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from pumice.kong.check import check
+from pumice.kong.manual_tar import package_of_tar, write_manual_tar
 from pumice.kong.package import module_of_path, package_of_directory, package_of_rock
 from pumice.rock.content import Content
 from pumice.rock.rock import Rock, RockFile
+from pumice.rock.rockfile import open_rock
 from pumice.rock.rockspec import Rockspec, load_rockspec
 
 Write = Callable[[Mapping[str, str]], Path]
@@ -100,3 +104,21 @@ def test_a_finished_rock_of_a_plugin_is_judged_as_its_source_is() -> None:
     build = 'type = "builtin", modules = { ["kong.plugins.demo.handler"] = "handler.lua" }'
     report = check(package_of_rock(rock(build, "lua/kong/plugins/demo/handler.lua")))
     assert [item.code for item in report.findings] == ["schema-missing", "name-package", "handler-type"]
+
+
+@pytest.mark.peer
+def test_the_example_as_real_luarocks_packs_it_is_without_a_fault(project: Path, tmp_path: Path) -> None:
+    """LuaRocks makes and packs; the rock is checked, and written as the manual's archive."""
+    if shutil.which("luarocks") is None:
+        pytest.skip("no luarocks here")
+    source, tree = tmp_path / "source", tmp_path / "tree"
+    shutil.copytree(project / "examples" / "kong-plugin-request-stamp", source)
+    for command in (["make"], ["pack", "kong-plugin-request-stamp", "0.1.0-1"]):
+        run = ["luarocks", "--lua-version", "5.1", "--tree", str(tree), *command]
+        subprocess.run(run, cwd=source, check=True, capture_output=True, timeout=120)
+    rock = open_rock(str(source / "kong-plugin-request-stamp-0.1.0-1.all.rock"), platforms=("linux", "unix"))
+    assert check(package_of_rock(rock)).findings == ()
+    write_manual_tar(rock, str(tmp_path / "x.tar.gz"))
+    package = package_of_tar(str(tmp_path / "x.tar.gz"), ("linux", "unix"))
+    assert check(package).findings == ()
+    assert len(package.modules) == 3
