@@ -51,20 +51,20 @@ class GenerationChange:
 
     def __enter__(self) -> GenerationChange:
         self._tree.spec_of(0)
-        self._lock.acquire()
         try:
+            self._lock.acquire()
             self._tree.recover()
             self._parent = self._tree.current
             self._open = True
             self._number = self._tree.begin()
             self._build()
+            return self
         except OSError as error:
             self._leave()
             raise translate(error, f"make generation {self._number} of {self._tree.root}") from error
         except BaseException:
             self._leave()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -247,8 +247,8 @@ class GenerationChange:
         """What was not made current is gone, and so is the lock. Never raises."""
         with Deferred():
             try:
-                if self._open:
-                    self._open = False
+                self._open = False
+                if self._lock.held:
                     self._tree.recover()
             except (OSError, PumiceError):  # the next change tidies
                 pass

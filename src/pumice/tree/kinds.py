@@ -169,15 +169,15 @@ class _PlainChange:
         )
 
     def __enter__(self) -> _PlainChange:
-        self._lock.acquire()
         try:
+            self._lock.acquire()
             done = recover(self.spec.root, directories=self._directories)
             if done is not None and self._progress is not None:
                 self._progress.message("warning", f"an interrupted change of {self.spec.root} was {done}")
+            return self
         except BaseException:
             self._lock.release()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -93,6 +93,10 @@ class TreeLock:
                 _quietly(os.rmdir, directory)
             self._made = []
 
+    def __del__(self) -> None:
+        if self._mark:  # a signal came between the end of the `with` and `__exit__`
+            self.release()
+
     def __enter__(self) -> TreeLock:
         return self.acquire()
 
