@@ -32,5 +32,4 @@ build = {
     ["kong.plugins." .. plugin_name .. ".schema"] = "kong/plugins/" .. plugin_name .. "/schema.lua",
     ["kong.plugins." .. plugin_name .. ".stamp"] = "kong/plugins/" .. plugin_name .. "/stamp.lua",
   },
-  copy_directories = { "docs" },
 }

@@ -77,7 +77,7 @@ def install_text(rock: Rock) -> str:
         + "\nWhere these have values already, put the new ones before them; ';;' keeps Kong's own paths.",
         "3. Load it\n"
         + _migrations(plugins)
-        + "Try it first; this starts nothing, and fails as a start would:\n"
+        + "Try it first; this starts nothing, and shows nearly all that a start would refuse:\n"
         + _code(
             "echo '_format_version: \"3.0\"' > /tmp/empty.yml",
             "KONG_DATABASE=off kong config parse -c /etc/kong/kong.conf /tmp/empty.yml",

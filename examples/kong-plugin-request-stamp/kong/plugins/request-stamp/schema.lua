@@ -65,6 +65,7 @@ return {
           { names = {
               description = "Response headers that tell who answered; a name that is not set is not sent.",
               type = "record",
+              required = true,
               fields = {
                 { node_header = typedefs.header_name },
                 { service_header = typedefs.header_name },
@@ -73,6 +74,7 @@ return {
           { timing = {
               description = "A response header with the milliseconds since the request began.",
               type = "record",
+              required = true,
               fields = {
                 { enabled = { type = "boolean", required = true, default = true } },
                 { header_name = typedefs.header_name { required = true, default = "X-Gateway-Time" } },
