@@ -68,6 +68,12 @@ def test_the_copy_is_not_left_through_a_link(builder: Any) -> None:
 
 
 @pytest.mark.peer
+def test_two_builds_give_the_same_bytes(builder: Any) -> None:
+    builder.write({"src/one.c": C % "a_one"})
+    assert builder.build(ONE).files[0].md5 == builder.build(ONE, work="elsewhere").files[0].md5
+
+
+@pytest.mark.peer
 def test_a_rock_with_c_modules_is_for_this_kind_of_machine(builder: Any) -> None:
     rock = builder.write({"src/one.c": C % "a_one"}).build(ONE, arch="linux-x86_64")
     assert [(file.rock_path, file.executable) for file in rock.files] == [("lib/a/one.so", True)]

@@ -1,4 +1,4 @@
-"""Every published rockspec of the corpus: what it asks of the build is understood, or refused for a reason."""
+"""Every published rockspec of the corpus: the build understands it, or refuses it for a reason."""
 
 import tarfile
 from pathlib import Path

@@ -102,6 +102,16 @@ def test_without_doc_readme_license_and_markdown_come(builder: Any) -> None:
     assert set(builder.built(none(""))) == {f"doc/{name}" for name in names if name not in ("md", "X.rst")}
 
 
+def test_documents_that_nobody_asked_for_are_left_out_if_they_lie_elsewhere(builder: Any) -> None:
+    outside = builder.place / "outside"
+    outside.mkdir()
+    (outside / "README.md").write_text("of all projects")
+    builder.write({"LICENSE": ""})
+    (builder.source / "README.md").symlink_to(outside / "README.md")
+    (builder.source / "doc").symlink_to(outside)
+    assert set(builder.built(none(""))) == {"doc/LICENSE"}
+
+
 def test_no_directories_at_all_still_give_default_documents(builder: Any) -> None:
     builder.write({"README": "", "doc/x": ""})
     assert set(builder.built(none("copy_directories = {}"))) == {"doc/README"}

@@ -105,6 +105,13 @@ def test_tests_and_trees_are_no_modules(builder: Any) -> None:
     assert set(detected(builder)) == {"x.spec.d", "e"}
 
 
+def test_what_is_no_module_is_not_even_looked_at(builder: Any) -> None:
+    builder.write({"a.lua": ""})
+    for name in ("spec", "lua_modules", ".hidden"):
+        (builder.source / name).symlink_to("/etc")
+    assert set(detected(builder)) == {"a"}
+
+
 def test_a_c_file_is_named_by_what_it_opens(builder: Any) -> None:
     builder.write(
         {

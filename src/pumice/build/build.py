@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pumice.rock.rock import RockFile
     from pumice.rock.rockspec import Rockspec
 
-__all__ = ["BuildOptions", "build_rock"]
+__all__ = ["BuildOptions", "apply_patches", "build_rock"]
 
 _DRIVERS = ("builtin", "cmake", "command", "make", "none")
 _NATIVE = (
@@ -57,18 +57,9 @@ def build_rock(
     options = BuildOptions() if options is None else options
     build = rockspec.build
     build_type = _build_type(rockspec, config, progress)
-    tree = SourceTree(source_dir)
-    plan_installation(build, tree)
-    rock_dir = f"{config.tree.rocks_dir}/{rockspec.name}/{rockspec.version}"
-    own = rock_variables(rockspec, config, rock_dir, options.dependency_dirs)
-    variables = Variables(config, progress, own, options.interpreter)
-    files = FileSet(
-        f"{work_dir}/snapshots",
-        frozenset((f"{rockspec.name}-{rockspec.version}.rockspec", "rock_manifest", "rock_namespace")),
-    )
-    context = BuildContext(
-        rockspec, build, build_type, tree, config, progress, variables, files, work_dir, options
-    )
+    plan_installation(build, SourceTree(source_dir))
+    context = _context(rockspec, source_dir, config, progress, build_type, work_dir, options)
+    files = context.files
     if build.get("patches") is not None or build.get("extra_files") is not None or "cmake" in build:
         from pumice.build.prepare import prepare_sources
 
@@ -78,6 +69,47 @@ def build_rock(
         plan_installation(build, context.tree, commands, directories).apply(context.tree, files)
     made = files.files()
     return Rock(rockspec, made, _arch(made, config), options.namespace)
+
+
+def apply_patches(rockspec: Rockspec, source_dir: str, config: Config, progress: Progress) -> None:
+    """The extra files and patches of a rockspec are in `source_dir` itself, as `unpack` leaves it.
+
+    Raises BuildError naming the patch and hunk that does not apply; then nothing was written.
+    """
+    from pumice.build.prepare import prepare_sources
+
+    options = BuildOptions(private_source=True)
+    prepare_sources(_context(rockspec, source_dir, config, progress, "none", source_dir, options))
+
+
+def _context(
+    rockspec: Rockspec,
+    source_dir: str,
+    config: Config,
+    progress: Progress,
+    build_type: str,
+    work_dir: str,
+    options: BuildOptions,
+) -> BuildContext:
+    rock_dir = f"{config.tree.rocks_dir}/{rockspec.name}/{rockspec.version}"
+    own = rock_variables(rockspec, config, rock_dir, options.dependency_dirs)
+    variables = Variables(config, progress, own, options.interpreter)
+    files = FileSet(
+        f"{work_dir}/snapshots",
+        frozenset((f"{rockspec.name}-{rockspec.version}.rockspec", "rock_manifest", "rock_namespace")),
+    )
+    return BuildContext(
+        rockspec,
+        rockspec.build,
+        build_type,
+        SourceTree(source_dir),
+        config,
+        progress,
+        variables,
+        files,
+        work_dir,
+        options,
+    )
 
 
 def _build_type(rockspec: Rockspec, config: Config, progress: Progress) -> str:

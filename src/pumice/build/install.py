@@ -48,6 +48,8 @@ class Installation:
     def _copy_directories(self, tree: SourceTree, files: FileSet) -> None:
         documented = False
         for directory in self._directories:
+            if not self._explicit and tree.is_link_outside(directory):
+                continue
             top = tree.directory(directory, "build.copy_directories")
             if top is None:
                 if self._explicit:
@@ -63,7 +65,7 @@ class Installation:
         if not documented:
             for name in tree.names():
                 lower = name.lower()
-                if lower.startswith(_DOCUMENTS) or ".md" in lower:
+                if (lower.startswith(_DOCUMENTS) or ".md" in lower) and not tree.is_link_outside(name):
                     found = tree.file(name, "The source directory")
                     if found is not None:
                         files.add_file(f"doc/{name}", found, False, "The source directory")

@@ -175,9 +175,7 @@ def detect_modules(
     root = next((name for name in ("src", "lua", "lib") if tree.directory(name, what)), "")
     prefix = f"{root}/" if root else ""
     modules: dict[str, LuaModule | CModule] = {}
-    for path in tree.walk(root or ".", what):
-        if path.partition("/")[0] in _SKIPPED:
-            continue
+    for path in tree.walk(root or ".", what, _SKIPPED):
         if path.endswith(".lua"):
             name = _module_of(path.removesuffix(".lua"))
             modules[name] = _lua_module(name, prefix + path)

@@ -74,6 +74,11 @@ class SourceTree:
         self._check(absolute, path, what)
         return absolute
 
+    def is_link_outside(self, path: str) -> bool:
+        """Whether the path is a symlink that leads out of the tree."""
+        absolute = os.path.join(self.root, path)
+        return os.path.islink(absolute) and not self._leads_inside(absolute)
+
     def names(self, path: str = ".") -> list[str]:
         """The names in a directory of the tree, sorted; empty if it cannot be read."""
         try:
@@ -81,44 +86,49 @@ class SourceTree:
         except OSError:
             return []
 
-    def walk(self, path: str, what: str) -> Iterator[str]:
+    def walk(self, path: str, what: str, skipped: frozenset[str] = frozenset()) -> Iterator[str]:
         """Every regular file below a directory of the tree: paths relative to it, sorted.
 
-        Hidden names in the directory itself are passed over, further down they are not: LuaRocks uses
-        `cp directory/*` and `find *` (unless it has LuaFileSystem, which sees them everywhere).
+        Hidden and `skipped` names in the directory itself are passed over, further down they are not:
+        LuaRocks uses `cp directory/*` and `find *` (LuaFileSystem, if it has that, sees them everywhere).
         Symlinks are followed inside the tree, a directory never twice on one way down. Devices, pipes and
         dangling links are passed over. Raises BuildError for a symlink that leaves the tree.
         """
         top = self.directory(path, what)
         if top is None:
             return
-        yield from self._walk(top, "", what, (os.path.realpath(top),))
+        yield from self._walk(top, "", what, (os.path.realpath(top),), skipped)
 
-    def _walk(self, directory: str, prefix: str, what: str, above: tuple[str, ...]) -> Iterator[str]:
+    def _walk(
+        self, directory: str, prefix: str, what: str, above: tuple[str, ...], skipped: frozenset[str]
+    ) -> Iterator[str]:
         with os.scandir(directory) as found:
             entries = sorted(found, key=lambda entry: entry.name)
         for entry in entries:
             name = prefix + entry.name
-            if name.startswith("."):
+            if name.startswith(".") or name in skipped:
                 continue
             if entry.is_symlink():
                 self._check(entry.path, os.path.relpath(entry.path, self.root), what)
             if entry.is_dir():
                 real = os.path.realpath(entry.path) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
                 if real not in above:
-                    yield from self._walk(entry.path, name + "/", what, (*above, real))
+                    yield from self._walk(entry.path, name + "/", what, (*above, real), skipped)
             elif entry.is_file():
                 yield name
 
     def _check(self, absolute: str, path: str, what: str) -> None:
         """Raise BuildError if the real place of an existing path is outside the tree."""
+        if not self._leads_inside(absolute):
+            raise BuildError(
+                f"{what} names {path!r}, which leads outside the source directory through a symbolic link",
+                hint="Copy the file into the source directory; a rock is built from that directory alone.",
+            )
+
+    def _leads_inside(self, absolute: str) -> bool:
         inside = self._inside.get(absolute)
         if inside is None:
             real = os.path.realpath(absolute)
             inside = real == self._real_root or real.startswith(self._real_root.rstrip("/") + "/")
             self._inside[absolute] = inside
-        if not inside:
-            raise BuildError(
-                f"{what} names {path!r}, which leads outside the source directory through a symbolic link",
-                hint="Copy the file into the source directory; a rock is built from that directory alone.",
-            )
+        return inside
