@@ -54,6 +54,13 @@ def test_a_dash_in_a_command_or_option_may_be_an_underscore() -> None:
     assert given("install", "--only_deps", "a").flag("only_deps")
 
 
+def test_a_positional_named_like_a_flag_does_not_set_the_flag() -> None:
+    """`pumice pack NAME VERSION` once printed the version of Pumice."""
+    found = given("show", "a", "1.0-1")
+    assert found.text("version") == "1.0-1"
+    assert not found.flag("version")
+
+
 def test_double_dash_ends_the_options() -> None:
     assert given("install", "--", "--force", "A=b").texts("rock") == ("--force", "A=b")
 

@@ -226,20 +226,21 @@ def nginx(tmp_path: Path) -> Iterator[Callable[[str], tuple[int, Path]]]:
         (folder / "logs").mkdir(parents=True)
         path = folder / "nginx.conf"
         path.write_text(configuration.replace("PORT", str(port)))
-        process = subprocess.Popen(
-            ["/usr/sbin/nginx", "-p", str(folder), "-c", str(path), "-g", "daemon off;"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with open(folder / "stderr", "wb") as errors:
+            process = subprocess.Popen(
+                ["/usr/sbin/nginx", "-p", str(folder), "-c", str(path), "-g", "daemon off;"],
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
         started.append(process)
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return port, folder
-            assert process.poll() is None, (folder / "logs" / "error.log").read_text()
+            assert process.poll() is None, (folder / "stderr").read_text()
             time.sleep(0.05)
-        raise AssertionError("nginx did not start: " + (folder / "logs" / "error.log").read_text())
+        raise AssertionError("nginx did not start: " + (folder / "stderr").read_text())
 
     yield start
     for process in started:

@@ -67,8 +67,8 @@ class Arguments:
         self.assignments = assignments
 
     def flag(self, key: str) -> bool:
-        """Whether the flag was given."""
-        return bool(self._values.get(key, False))
+        """Whether the flag was given; a positional of the same name (`version`) does not count."""
+        return self._values.get(key) is True
 
     def text(self, key: str) -> str | None:
         """The value of an option or of an optional positional, None when not given."""

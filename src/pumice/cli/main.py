@@ -36,6 +36,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nError: Interrupted. Nothing was changed.\n")
         return 130
+    except OSError as error:
+        from pumice.base.disk import translate
+
+        return _report(translate(error, "go on"), words)
     except Exception as error:
         return _report_bug(error)
 

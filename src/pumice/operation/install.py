@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pumice.base.progress import Progress
     from pumice.rock.rock import Rock
 
-__all__ = ["InstallOptions", "install", "obtain"]
+__all__ = ["InstallOptions", "install", "local_file", "obtain"]
 
 _SUFFIXES = (".rock", ".rockspec")
 
@@ -57,7 +57,7 @@ def obtain(
 
     `work` keeps what was fetched or built until the rock has been deployed. Raises PumiceError.
     """
-    path = _local(request, config, progress, work)
+    path = local_file(request, config, progress, work)
     if path.endswith(".src.rock"):
         from pumice.operation.from_source import build_source_rock
 
@@ -102,7 +102,7 @@ def _check_request(request: str, config: Config) -> None:
         )
 
 
-def _local(request: str, config: Config, progress: Progress, work: WorkDir) -> str:
+def local_file(request: str, config: Config, progress: Progress, work: WorkDir) -> str:
     """The absolute path of a requested file; a URL is fetched into the work directory first."""
     if "://" not in request:
         return os.path.normpath(os.path.join(config.cwd, request))
