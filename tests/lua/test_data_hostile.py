@@ -95,6 +95,25 @@ def test_memory_is_bounded(source):
     assert wall < 10
 
 
+def test_a_tight_limit_never_aborts_the_process():
+    """Lua's panic would end everything; whatever is handed to a chunk fits."""
+    script = (
+        "from pumice.lua.data import Limits, evaluate\n"
+        "from pumice.errors import LuaDataError\n"
+        "for size in range(0, 4000, 100):\n"
+        "    names = {str(number): 'x' * 1000 for number in range(size)}\n"
+        "    for source in (b'x = 1', b'x = \"' + b'a' * 1000 * size + b'\"'):\n"
+        "        try:\n"
+        "            limits = Limits(memory=size, source=1 << 30)\n"
+        "            evaluate(source, 'f', limits=limits, given=names, environment=names)\n"
+        "        except LuaDataError:\n"
+        "            pass\n"
+        "print('alive')\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200)
+    assert shown.stdout == "alive\n"
+
+
 WIDTH = {"format width": b'x = ("%99999d"):format(1)', "format precision": b'x = ("%.99999f"):format(1)'}
 
 

@@ -60,11 +60,10 @@ class Sandbox:
 
     def run(self, request: Request) -> tuple[bytes, bytes]:
         """A status and a text, as `_prelude` says. One thread at a time."""
-        memory = _OWN_MEMORY + len(request.source) + request.memory
         try:
             if self._run is None:
-                self._start(memory)
-            status, text = self._evaluate(request, memory)
+                self._start()
+            status, text = self._evaluate(request)
         except self._errors:
             # Only the frame around the chunk raises: the chunk's own errors come as a status.
             status, text = BROKEN, b"needs too much memory"
@@ -73,9 +72,11 @@ class Sandbox:
             self._runtime = self._run = None
         return status, text
 
-    def _evaluate(self, request: Request, memory: int) -> tuple[bytes, bytes]:
+    def _evaluate(self, request: Request) -> tuple[bytes, bytes]:
         runtime = self._runtime
-        runtime.set_max_memory(memory)
+        # What is handed over is pushed outside any protected call, where Lua aborts the process when it
+        # finds no memory: the limit holds from the chunk on, and counts from what is there by then.
+        runtime.set_max_memory(0)
         environment = runtime.table()
         if request.given:
             _fill(runtime, environment, request.given)
@@ -83,6 +84,8 @@ class Sandbox:
         if request.variables is not None:
             variables = runtime.table()
             _fill(runtime, variables, request.variables)
+        limit = runtime.get_memory_used() + _OWN_MEMORY + len(request.source) + request.memory
+        runtime.set_max_memory(limit)
         status: bytes
         text: bytes
         status, text = self._run(
@@ -97,14 +100,14 @@ class Sandbox:
         )
         return status, text
 
-    def _start(self, memory: int) -> None:
+    def _start(self) -> None:
         self._runtime = self._new_runtime(
             encoding=None,
             attribute_filter=_refuse,
             register_eval=False,
             register_builtins=False,
             unpack_returned_tuples=False,
-            max_memory=memory,
+            max_memory=0,
         )
         self._run = self._runtime.execute(PRELUDE)
         everything = self._runtime.globals()
