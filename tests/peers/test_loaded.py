@@ -21,7 +21,7 @@ def test_luajit_requires_every_module_from_the_tree(rich: Path, tree: Path, pumi
         "local r = require 'rich'; assert(r.util.twice(4) == 8); assert(r.core.answer() == 42); io.write 'ok'"
     )
     done = subprocess.run(
-        ["sh", "-c", f'eval "$1"; exec luajit -e "$2"', "sh", exports, program],
+        ["sh", "-c", 'eval "$1"; exec luajit -e "$2"', "sh", exports, program],
         capture_output=True,
         text=True,
         timeout=30,
