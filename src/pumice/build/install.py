@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import posixpath
 
-from pumice.build.modules import module_directory, string_list
+from pumice.build.modules import module_directory
 from pumice.errors import BuildError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pumice.build.fileset import FileSet
     from pumice.build.sources import SourceTree
     from pumice.lua.data import LuaTable
@@ -98,19 +100,18 @@ def plan_installation(
         for section in _SECTIONS:
             files += _section(section, table.get(section), tree)
     named = build.get("copy_directories")
-    if isinstance(named, dict):
-        # LuaRocks walks this table with pairs: any key counts.
-        wanted = tuple(string_list(name, "build.copy_directories")[0] for _, name in _items(named))
-    else:
-        wanted = string_list(named, "build.copy_directories")
-    for directory in wanted:
-        tree.directory(directory, "build.copy_directories")
+    # LuaRocks walks this table with pairs: any key counts.
+    wanted = tuple([name for _, name in _items(named)]) if isinstance(named, dict) else (named,)
     if named is None:
         return Installation(tuple(files), directories or ("doc",), bool(directories))
+    for directory in wanted:
+        if not isinstance(directory, str):
+            raise BuildError("build.copy_directories must be a list of directories")
+        tree.directory(directory, "build.copy_directories")
     return Installation(tuple(files), wanted, True)
 
 
-def _items(table: LuaTable) -> list[tuple[object, object]]:
+def _items(table: LuaTable) -> list[tuple[object, Any]]:
     """The entries in one fixed order: array part first, then names."""
     return sorted(table.items(), key=lambda item: (isinstance(item[0], str), str(item[0]).rjust(20)))
 
