@@ -81,6 +81,18 @@ def test_a_large_source_keeps_its_lines():
         assert problem.line == 50_001
 
 
+def test_a_source_that_cannot_fit_is_a_problem():
+    for lua in LUAS:
+        assert compile_check(b" " * (64 << 20), lua, "f") is None
+        assert compile_check(b" " * ((64 << 20) + 1), lua, "f") == SyntaxProblem(
+            "f", 0, "has more than 64 MiB"
+        )
+        assert compile_check(b"x = '" + b"a" * (60 << 20) + b"'", lua, "f") in (
+            None,
+            SyntaxProblem("f", 0, "not enough memory"),
+        )
+
+
 @pytest.mark.adversary(34)
 @pytest.mark.parametrize("lua", LUAS)
 def test_deep_syntax_is_a_problem(lua):

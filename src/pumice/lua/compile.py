@@ -28,7 +28,8 @@ _FLAVOURS = {
 LUAS = tuple(_FLAVOURS)
 
 _CHUNK_NAME = "(chunk)"
-_MEMORY = 256 << 20
+_MEMORY = 512 << 20
+_LARGEST = 64 << 20  # well below the memory, since Lua aborts the process when a text itself does not fit
 _SECONDS = 5
 
 # A long text is handed over in pieces, so that a parser that takes quadratic time can be stopped between.
@@ -76,6 +77,8 @@ def compile_check(source: bytes, lua: str, name: str) -> SyntaxProblem | None:
     code = _code_of(source, lua)
     if code.startswith(b"\x1b"):
         return SyntaxProblem(name, 0, "is precompiled Lua, not Lua source")
+    if len(code) > _LARGEST:
+        return SyntaxProblem(name, 0, f"has more than {_LARGEST >> 20} MiB")
     message: bytes | None = _compiler(lua)(code, _SECONDS)
     if message is None:
         return None
