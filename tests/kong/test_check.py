@@ -426,6 +426,7 @@ def test_the_handlers_version_is_the_rockspecs(demo: Demo, rockspec_with: Change
     assert (item.code, item.line, item.is_error) == ("version-drift", 1, False)
     spec = rockspec_with(("1.0.0-1", "1.0.1-7"))
     assert check(demo(handler=handler(version='"1.0.1"'), rockspec=spec)).findings == ()
+    assert codes(check(demo(handler=handler(version='"1.0"')))) == ["handler-version-short"]
 
 
 @pytest.mark.parametrize("other", ["header_filter", "body_filter"])

@@ -366,3 +366,8 @@ def test_without_a_python_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nonexistent/python")
     with pytest.raises(PumiceError, match="start the process that loads plugins"):
         load("return {}")
+
+
+def test_modules_that_leave_no_room_are_not_even_loaded() -> None:
+    outcome = load("-- " + "x" * (17 << 20), memory=64 << 20)
+    assert outcome == Outcome((), "memory")

@@ -81,7 +81,9 @@ def version_findings(
     released = rock_version.rpartition("-")[0]
     if loaded.version is not None and loaded.version.type == "string":
         cleaned = cleaned_version(loaded.version.text)
-        if cleaned is not None and released not in (cleaned, loaded.version.text):
+        # 0.1 beside 0.1.0 is told as a short version, not as another one
+        same = (cleaned, loaded.version.text, f"{cleaned}.0", f"{cleaned}.0.0")
+        if cleaned is not None and released not in same:
             yield finding(
                 "version-drift",
                 f"the handler of '{plugin}' says VERSION \"{loaded.version.text}\", the rockspec {released}",

@@ -145,6 +145,9 @@ def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
     """
     import marshal
 
+    if sum(len(source.text) for source in sandbox.modules.values()) > sandbox.memory // 4:
+        # the texts alone would not leave it room to run
+        return Outcome((), "memory")
     request = marshal.dumps(
         {
             "lupa": os.path.dirname(_lupa_directory()),

@@ -4,17 +4,14 @@
 
 local request = ...
 
-local assert, error, getmetatable, ipairs, load, loadstring, next, pcall, rawget, require, select, setmetatable,
-  tonumber, tostring, type, xpcall =
-  assert, error, getmetatable, ipairs, load, loadstring, next, pcall, rawget, require, select, setmetatable,
-  tonumber, tostring, type, xpcall
+local assert, error, getmetatable, ipairs, load, loadstring, next, pcall, rawget, require, tostring, type, xpcall =
+  assert, error, getmetatable, ipairs, load, loadstring, next, pcall, rawget, require, tostring, type, xpcall
 local getinfo, traceback = debug.getinfo, debug.traceback
 local floor = math.floor
 local io_open, loadlib = io.open, package.loadlib
 local byte, find, format, gsub, match, sub = string.byte, string.find, string.format, string.gsub, string.match,
   string.sub
 local concat = table.concat
-local collectgarbage = collectgarbage
 
 local effects, requires = {}, {}
 
