@@ -59,11 +59,10 @@ def shown_url(url: str) -> str:
     start, mark, rest = url.partition("://")
     if not mark:
         return url
+    rest, _, _ = rest.partition("#")
+    rest, question, _ = rest.partition("?")
     netloc, slash, path = rest.partition("/")
-    path, question, _ = path.partition("?")
-    shown = f"{start}://{netloc.rpartition('@')[2].partition('?')[0]}{slash}{path}" + (
-        "?..." if question else ""
-    )
+    shown = f"{start}://{netloc.rpartition('@')[2]}{slash}{path}" + ("?..." if question else "")
     return shown if shown.isprintable() else ascii(shown)[1:-1]
 
 
