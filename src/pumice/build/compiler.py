@@ -149,13 +149,20 @@ def _link_job(
 
 def _run_all(context: BuildContext, jobs: Sequence[_Job]) -> None:
     """Run the jobs, several at a time; tell of each in order. Raises BuildError at the first that fails."""
-    workers = min(len(jobs), context.options.jobs or len(os.sched_getaffinity(0)))
+    workers = min(len(jobs), context.options.jobs or _processors())
     for job, finished in zip(jobs, _results(context, jobs, workers), strict=False):
         context.progress.message("info", job.echo)
         if finished.output.strip():
             context.progress.message("info", finished.output.rstrip("\n"))
         if not finished.ok:
             raise BuildError(job.failure, hint=explain(finished))
+
+
+def _processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _results(context: BuildContext, jobs: Sequence[_Job], workers: int) -> Iterator[Finished]:
