@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pumice.errors import CheckError, PumiceError
-from pumice.kong.sandbox import Job, Loaded, Member, ModuleSource, Opaque, Outcome, Sandbox, load_modules
+from pumice.kong.loaded import Job, Loaded, Member, Opaque, Outcome
+from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
 
 
 def load(handler: str, *, schema: str = "return { name = 'x' }", **options: object) -> Outcome:

@@ -7,6 +7,7 @@ import re
 from pumice.base.value import Value
 from pumice.kong.finding import Finding, finding
 from pumice.kong.handler_rules import handler_findings, phases_of, version_findings
+from pumice.kong.loaded import Job
 from pumice.kong.package_rules import (
     file_findings,
     name_findings,
@@ -16,16 +17,16 @@ from pumice.kong.package_rules import (
     unlisted_modules,
 )
 from pumice.kong.plugin import find_plugins
-from pumice.kong.sandbox import Job, ModuleSource, Sandbox, load_modules
+from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
 from pumice.kong.schema_rules import fields_of, schema_findings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pumice.kong.loaded import Loaded, Outcome
     from pumice.kong.package import Package
     from pumice.kong.plugin import Plugin
-    from pumice.kong.sandbox import Loaded, Outcome
     from pumice.kong.schema_rules import SchemaField
 
 __all__ = ["PluginFacts", "Report", "check"]

@@ -12,15 +12,16 @@ import os
 
 from pumice.base.value import Value
 from pumice.kong.handler_rules import handler_findings, phases_of
+from pumice.kong.loaded import Job
 from pumice.kong.plugin import Plugin, find_plugins
-from pumice.kong.sandbox import Job, Sandbox, load_modules
+from pumice.kong.sandbox import Sandbox, load_modules
 from pumice.kong.schema_rules import schema_findings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pumice.kong.sandbox import Loaded, Outcome
+    from pumice.kong.loaded import Loaded, Outcome
 
 __all__ = ["PluginReport", "verify_plugins"]
 

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pumice.kong.sandbox import Loaded
+    from pumice.kong.loaded import Loaded
 
 __all__ = ["cleaned_version", "handler_findings", "line_of", "phases_of", "version_findings"]
 

@@ -15,24 +15,16 @@ import os
 from pumice.base.disk import translate
 from pumice.base.value import Value
 from pumice.errors import CheckError
+from pumice.kong.loaded import Outcome, read_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "Effect",
-    "Job",
-    "Loaded",
-    "Member",
-    "ModuleSource",
-    "Opaque",
-    "Outcome",
-    "Required",
-    "Sandbox",
-    "load_modules",
-]
+    from pumice.kong.loaded import Job
+
+__all__ = ["ModuleSource", "Sandbox", "load_modules"]
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _STANDINS = ("gateway", "inert", "provided", "ngx", "kong", "typedefs")
@@ -43,13 +35,6 @@ _START = 60.0
 _OUT_OF_MEMORY = 77
 """The child's exit code (`_child.py`)."""
 _ANSWER_LIMIT = 32 * 1024 * 1024
-
-
-class Job(Value):
-    """One module to load, and what it is: `handler`, `schema` or `module`."""
-
-    kind: str
-    module: str
 
 
 class ModuleSource(Value):
@@ -75,66 +60,6 @@ class Sandbox(Value):
     """Modules that nobody provides are taken to be in a dependency; else they are errors, as in a gateway."""
     seconds: float = 10.0
     memory: int = 256 * 1024 * 1024
-
-
-class Effect(Value):
-    """Something that the code tried to do to the world while it loaded; it was refused."""
-
-    call: str
-    detail: str
-    file: str | None
-    line: int | None
-
-
-class Required(Value):
-    """A module that was asked for, where, and who had it: package, library, gateway, assumed or missing."""
-
-    module: str
-    origin: str
-    path: str | None
-    """The file that it was loaded from (package, library)."""
-    file: str | None
-    line: int | None
-
-
-class Member(Value):
-    """A value in the handler: its Lua type, its text, and for a number whether it is a finite integer."""
-
-    type: str
-    text: str
-    integral: bool = False
-
-
-class Loaded(Value):
-    """What became of one job."""
-
-    job: Job
-    error: str | None
-    """Lua's message when the module failed to load."""
-    type: str
-    """The Lua type of what `require` gave (of the error, when it failed)."""
-    value: object
-    """A schema: its tables as dicts (arrays have keys 1…n), what is no data as `Opaque`."""
-    priority: Member | None
-    version: Member | None
-    functions: tuple[str, ...]
-    """A handler's function-valued members, sorted."""
-    effects: tuple[Effect, ...]
-    requires: tuple[Required, ...]
-
-
-class Opaque(Value):
-    """A Lua value that is no data: `function`, `userdata`, `inert` (a stand-in), `cycle`, `more` (cut)."""
-
-    kind: str
-
-
-class Outcome(Value):
-    """The jobs that came to an end, in order; and why the next one did not, if so."""
-
-    loaded: tuple[Loaded, ...]
-    failure: str | None
-    """`time`, `memory`, or how the child died; the job after the last of `loaded` was running."""
 
 
 def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
@@ -176,7 +101,7 @@ def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
             f"the process that loads plugins could not be started: {complaint or failure or 'no answer'}",
             hint="it needs the Python package lupa with LuaJIT 2.1: pip install --force-reinstall lupa",
         )
-    loaded = _read_answer(answer[len(_READY) :], jobs)
+    loaded = read_answer(answer[len(_READY) :], jobs)
     if len(loaded) == len(jobs):
         return Outcome(loaded, None)
     return Outcome(loaded, failure or complaint or "it ended without a word")
@@ -291,91 +216,3 @@ def _death(number: int) -> str:
         return f"it crashed the process ({signal.Signals(number).name})"
     except ValueError:
         return f"it crashed the process (signal {number})"
-
-
-def _read_answer(answer: bytes, jobs: Sequence[Job]) -> tuple[Loaded, ...]:
-    """The reports of the jobs that ended; anything else ends the list (a C module may write)."""
-    import json
-
-    loaded: list[Loaded] = []
-    for job, line in zip(jobs, answer.split(b"\n"), strict=False):
-        try:
-            report = json.loads(line)
-            loaded.append(_loaded(job, report))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            break
-    return tuple(loaded)
-
-
-def _loaded(job: Job, report: dict[str, object]) -> Loaded:
-    value = report.get("value")
-    handler = value if job.kind == "handler" and isinstance(value, dict) else {}
-    functions = handler.get("functions", [])
-    return Loaded(
-        job=job,
-        error=None if report["ok"] is True else _string(report.get("error")),
-        type=_string(report["type"]),
-        value=_lua_value(value) if job.kind == "schema" else None,
-        priority=_member(handler.get("priority")),
-        version=_member(handler.get("version")),
-        functions=tuple(sorted(_string(name) for name in functions)),
-        effects=tuple(
-            Effect(_string(item["call"]), _string(item.get("detail", "")), *_where(item))
-            for item in _records(report["effects"])
-        ),
-        requires=tuple(
-            Required(
-                _string(item["module"]),
-                _string(item["from"]),
-                _string(item["path"]) if "path" in item else None,
-                *_where(item),
-            )
-            for item in _records(report["requires"])
-        ),
-    )
-
-
-def _records(value: object) -> list[dict[str, object]]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise TypeError("a list of records was expected")
-    return value
-
-
-def _string(value: object) -> str:
-    """A Lua string: its bytes came as code points below 256."""
-    if not isinstance(value, str):
-        raise TypeError("a string was expected")
-    return value.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
-
-
-def _where(item: dict[str, object]) -> tuple[str | None, int | None]:
-    file, line = item.get("file"), item.get("line")
-    return (_string(file) if file is not None else None, line if isinstance(line, int) else None)
-
-
-def _member(value: object) -> Member | None:
-    if not isinstance(value, dict):
-        return None
-    return Member(_string(value["type"]), _string(value["text"]), value.get("integral") is True)
-
-
-def _lua_value(value: object) -> object:
-    """A dumped Lua value as Python data: see `Loaded.value`."""
-    if isinstance(value, str):
-        return _string(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, dict):
-        return value
-    entries = value.get("t")
-    if not isinstance(entries, list):
-        return Opaque(_string(value["$"]))
-    return {_lua_key(key): _lua_value(item) for key, item in entries}
-
-
-def _lua_key(key: object) -> object:
-    """A key of a dumped table; tables cannot be keys here, and `true` must not be taken for 1."""
-    value = _lua_value(key)
-    if isinstance(value, bool):
-        return Opaque("boolean")
-    return Opaque("table") if isinstance(value, dict) else value

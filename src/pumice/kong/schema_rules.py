@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pumice.base.value import Value
 from pumice.kong.finding import Finding, finding
-from pumice.kong.sandbox import Opaque
+from pumice.kong.loaded import Opaque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pumice.kong.sandbox import Loaded
+    from pumice.kong.loaded import Loaded
 
 __all__ = ["SchemaField", "fields_of", "schema_findings"]
 
