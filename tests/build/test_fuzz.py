@@ -44,7 +44,7 @@ BUILDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(build=BUILDS, new_format=st.booleans())
 def test_any_build_table_is_built_or_refused(builder: Any, build: dict[Any, Any], new_format: bool) -> None:
     if not builder.snapshot():
