@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Positional
+from pumice.cli.installing import install_options
 from pumice.cli.options import INSTALLING
 from pumice.errors import EXIT_OK
-from pumice.operation.install import InstallOptions, install
+from pumice.operation.install import install
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.cli.arguments import Arguments
     from pumice.cli.session import Session
 
-__all__ = ["COMMAND", "install_options", "run"]
+__all__ = ["COMMAND", "run"]
 
 COMMAND = Command(
     "install",
@@ -36,18 +37,3 @@ def run(arguments: Arguments, session: Session) -> int:
         for rock in installed:
             session.terminal.print(f"\nSuccessfully installed dependencies for {rock.name} {rock.version}")
     return EXIT_OK
-
-
-def install_options(arguments: Arguments, session: Session, command: str) -> InstallOptions:
-    """The options that `install` and `make` share."""
-    return InstallOptions(
-        command=command,
-        keep=arguments.flag("keep") or session.config.keep_other_versions,
-        force=arguments.flag("force"),
-        force_fast=arguments.flag("force_fast"),
-        only_deps=arguments.flag("only_deps"),
-        no_doc=arguments.flag("no_doc"),
-        no_manifest=arguments.flag("no_manifest") or session.config.no_manifest,
-        namespace=session.namespace,
-        layout=arguments.text("layout"),
-    )

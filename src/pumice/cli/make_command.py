@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Option, Positional
-from pumice.cli.install_command import install_options
+from pumice.cli.installing import install_options
 from pumice.cli.options import INSTALLING
 from pumice.errors import EXIT_OK, UsageError
 from pumice.operation.make import make
