@@ -11,8 +11,9 @@ from pumice.errors import PumiceError, TreeError
 from pumice.rock.content import Content
 from pumice.tree.generations import RECORD
 from pumice.tree.journal import inside
+from pumice.tree.lock import PRIVATE
 from pumice.tree.steps import Delete, Move, Prune, Put
-from pumice.tree.store import Damaged
+from pumice.tree.store import Damaged, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class GenerationChange:
         self._lock = lock
         self._command = command
         self._progress = progress
+        self._store = Store(tree.store.directory, os.path.join(tree.root, PRIVATE))
         self._number = 0
         self._parent = 0
         self._files: dict[str, Blob] = {}
@@ -127,7 +129,7 @@ class GenerationChange:
             try:
                 if path.startswith(commands):
                     blob = self._readdressed(blob)
-                self._tree.store.link(blob, target)
+                self._store.link(blob, target)
             except Damaged:
                 self._damaged[path] = blob
             else:
@@ -135,21 +137,21 @@ class GenerationChange:
 
     def _readdressed(self, blob: Blob) -> Blob:
         """A command's wrapper names its tree; that of a generation names its own."""
-        data = self._tree.store.read(blob)
+        data = self._store.read(blob)
         before = os.fsencode(self._tree.place(self._parent)) + b"/"
         if before not in data:
             return blob
         after = os.fsencode(self._tree.place(self._number)) + b"/"
         content = Content.of_bytes(data.replace(before, after))
-        return self._tree.store.add(content, executable=blob.key.endswith("-x"))
+        return self._store.add(content, executable=blob.key.endswith("-x"))
 
     def _carry_out(self, step: Step) -> None:
         match step:
             case Put():
                 path = self._relative(step.path)
-                blob = self._tree.store.add(step.content, executable=bool(step.mode & 0o100))
+                blob = self._store.add(step.content, executable=bool(step.mode & 0o100))
                 self._vacate(step.path)
-                self._tree.store.link(blob, step.path)
+                self._store.link(blob, step.path)
                 self._damaged.pop(path, None)
                 self._files[path] = blob
             case Move():
@@ -211,9 +213,9 @@ class GenerationChange:
                 if relative in self._files or os.path.islink(path):
                     continue
                 executable = bool(os.lstat(path).st_mode & 0o100)
-                blob = self._tree.store.add(Content.of_path(path), executable=executable)
+                blob = self._store.add(Content.of_path(path), executable=executable)
                 os.unlink(path)
-                self._tree.store.link(blob, path)
+                self._store.link(blob, path)
                 self._files[relative] = blob
 
     def _write_record(self, added: Sequence[tuple[str, str]], removed: Sequence[tuple[str, str]]) -> None:
@@ -238,9 +240,8 @@ class GenerationChange:
     def _make_durable(self) -> None:
         """All of the new generation is on the disk, in an order that never names what is not there."""
         place = self._tree.place(self._number)
-        store = self._tree.store
-        sync_all([*store.staged(), os.path.join(place, RECORD)], [])
-        touched = store.settle()
+        sync_all([*self._store.staged(), os.path.join(place, RECORD)], [])
+        touched = self._store.settle()
         sync_all([], [*touched, *self._directories, os.path.dirname(place), self._tree.root])
 
     def _leave(self) -> None:

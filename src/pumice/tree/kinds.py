@@ -66,6 +66,8 @@ class Tree(Protocol):
 
     kind: str
     """`plain` or `generations`."""
+    root: str
+    """The tree's own directory, whatever is read from."""
 
     @property
     def read_spec(self) -> TreeSpec:
@@ -91,6 +93,7 @@ class PlainTree:
     kind = "plain"
 
     def __init__(self, spec: TreeSpec) -> None:
+        self.root = spec.root
         self._spec = spec
 
     @property

@@ -16,7 +16,7 @@ import time
 from pumice.base.disk import make_directories, translate, write_all
 from pumice.base.locks import FileLock, Holder, pauses
 from pumice.base.signals import Deferred
-from pumice.errors import PermissionDenied, TreeLocked
+from pumice.errors import PermissionDenied, TreeError, TreeLocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class TreeLock:
         try:
             with Deferred():
                 self._made = make_directories(self.root)
+            private = os.path.join(self.root, PRIVATE)
+            if os.path.islink(private):
+                raise TreeError(f"{private} is a symlink", hint="look at where it leads, and remove it")
             if self._force:
                 self._take_away()
             for pause in pauses(self._timeout):

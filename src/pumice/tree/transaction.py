@@ -182,13 +182,14 @@ class _Transaction:
                 raise TreeError(f"refusing to write {path}: it is outside of the tree {self.root}")
         if not os.path.isdir(self._private):
             make_directories(self._private)
+        areas = {path: self._area(path) for path in effect.files}
         directories = _Directories(effect)
         early: list[Operation] = []
         late: list[Operation] = []
         placed: list[Operation] = []
         removed: list[Operation] = []
         for number, (path, file) in enumerate(effect.files.items()):
-            area = self._area(path)
+            area = areas[path]
             before = effect.before.get(path)
             kept = before is not None and not stat.S_ISDIR(before.st_mode)
             if kept:

@@ -1,8 +1,7 @@
-"""A power cut drops what was not synced: names and contents, each on its own (adversary 57).
+"""A power cut drops what was not synced: names and contents, each on its own."""
 
-The model is stricter than ext4: a name is on the disk only after its directory was synced, a file's bytes only
-after the file was; of what was not synced, any part may have reached the disk all the same.
-"""
+# The model is stricter than ext4: a name is on the disk only after its directory was synced, a file's bytes
+# only after the file was; of what was not synced, any part may have reached the disk all the same.
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ pytestmark = [pytest.mark.sweep, pytest.mark.adversary(57)]
 
 
 class Recorder:
-    """Runs a change in this process and writes down, after every call, what is on the disk and what may be.
+    """Runs a change in this process and writes down, after every call, what is on the disk or may be.
 
     The disk is a table of directories: inode -> {name: inode}, and of files: inode -> bytes. `durable` is what
     is surely there, `present` what the running system sees.

@@ -1,4 +1,4 @@
-"""Several processes on one tree: writers wait for each other, readers see one state, signals leave nothing."""
+"""Several processes on one tree: writers wait for each other, readers see one state."""
 
 from __future__ import annotations
 
