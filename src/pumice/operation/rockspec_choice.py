@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pumice.errors import NotFoundError, RockspecError, UsageError
-from pumice.rock.filename import parse_rockspec_filename
+from pumice.rock.filename import parse_filename
 from pumice.rock.version import parse_version
 
 __all__ = ["choose_rockspec", "rockspec_argument"]
@@ -31,7 +31,7 @@ def choose_rockspec(directory: str) -> str | None:
             path = f"{folder}/{name}"
             if not name.endswith("rockspec") or not os.path.isfile(path):
                 continue
-            parsed = parse_rockspec_filename(name)
+            parsed = parse_filename(name)
             if parsed is None:
                 unnamed.append(path)
             elif parsed.name not in newest or parse_version(newest[parsed.name][0]) < parse_version(
