@@ -144,12 +144,11 @@ def make_and_pack(setting: Setting) -> Case:
 
     sides = _both(steps)
     files = [str(path) for path in (folder / PUMICE / "source").iterdir()]
-    floor_tree, floor_out = folder / FLOOR / "tree", folder / FLOOR / "out"
+    copied = folder / FLOOR / "out"
     sides[FLOOR] = [
-        Step("make", [["/bin/cp", "-r", *files, str(floor_out)]], setting.folder),
-        Step("pack", [["/bin/tar", "-czf", str(floor_out / "x.tar.gz"), str(floor_out)]], setting.folder),
+        Step("make", [["/bin/cp", "-r", *files, str(copied)]], setting.folder),
+        Step("pack", [["/bin/tar", "-czf", f"{copied}.tar.gz", "-C", str(copied), "."]], setting.folder),
     ]
-    floor_tree.parent.mkdir(parents=True)
     return Case("make and pack", sides, {"make": CHANGES, "pack": CHANGES}, reset)
 
 

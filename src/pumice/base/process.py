@@ -44,7 +44,7 @@ class Finished(Value):
 
 
 def find_program(name: str, path: str) -> str | None:
-    """The absolute path of a program: `name` itself if it has a slash, else the first match on `path`."""
+    """Where a program is, or None: `name` itself if it has a slash, else the first match on `path`."""
     if "/" in name:
         return name if os.path.isfile(name) and os.access(name, os.X_OK) else None
     for directory in path.split(os.pathsep):
