@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pumice.rock.version import Version
     from pumice.tree.manifest import TreeManifest
 
-__all__ = ["Installed", "closure", "lua_provides", "missing_report", "searched_trees"]
+__all__ = ["Installed", "closure", "lua_provides", "missing_in_tree", "missing_report", "searched_trees"]
 
 
 def lua_provides(
@@ -141,6 +141,18 @@ def missing_report(
         f"Missing dependencies for {name} {version}:",
         *(f"   {dependency} (not installed)" for dependency in missing),
     ]
+
+
+def missing_in_tree(manifest: TreeManifest, installed: Installed) -> list[str]:
+    """The lines of `missing_report` for every rock of a tree, with which LuaRocks ends a change."""
+    lines: list[str] = []
+    met: dict[tuple[Dependency, ...], bool] = {}
+    for name, version, dependencies in manifest.all_dependencies():
+        if dependencies not in met:
+            met[dependencies] = all(installed.match(each) is not None for each in dependencies)
+        if not met[dependencies]:
+            lines += missing_report(name, version, dependencies, installed)
+    return lines
 
 
 def _read_namespace(tree: TreeSpec, name: str, version: str) -> str | None:

@@ -95,17 +95,16 @@ def versioned_name(path: str, name: str, version: str) -> str:
     return f"{prefix}-{path}"
 
 
-def prune_stop(tree: TreeSpec, path: str) -> str:
-    """The directory that must stay although it may become empty when `path` goes: the tree's root.
+def prune_stop(tree: TreeSpec, directory: str) -> str:
+    """The directory that must stay when `directory` has become empty and goes: the tree's root.
 
     For a deploy directory that was configured outside the root it is that directory itself.
     """
-    if path.startswith(tree.root + "/"):
-        return tree.root
-    for section in DEPLOYED_SECTIONS:
-        if path.startswith(deploy_dir(tree, section) + "/"):
-            return deploy_dir(tree, section)
-    return tree.rocks_dir
+    outside = (tree.bin_dir, tree.lua_dir, tree.lib_dir, tree.rocks_dir)
+    for stop in (tree.root, *outside):
+        if f"{directory}/".startswith(stop.rstrip("/") + "/"):
+            return stop
+    return directory
 
 
 def module_name(path: str, lib_extension: str = "so") -> str:

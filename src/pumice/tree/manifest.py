@@ -10,13 +10,19 @@ from pumice.base.value import Value
 from pumice.errors import DataError, ManifestError
 from pumice.rock.constraint import Constraint
 from pumice.rock.dependency import Dependency
-from pumice.rock.version import parse_version
+from pumice.rock.version import newest_first, parse_version
 from pumice.tree.layout import manifest_path
-from pumice.tree.manifest_text import CanonicalText, NotCanonical, format_value_of_entry, parse_table
+from pumice.tree.manifest_text import (
+    CanonicalText,
+    NotCanonical,
+    format_value_of_entry,
+    parse_table,
+    table_keys,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pumice.base.config import TreeSpec
     from pumice.base.progress import Progress
@@ -27,6 +33,7 @@ __all__ = ["RockEntry", "TreeManifest", "read_tree_manifest"]
 _EMPTY = b"commands = {}\ndependencies = {}\nmodules = {}\nrepository = {}\n"
 _HINT = "`pumice repair` writes the manifest anew from what is installed."
 _INDEX_AFTER = 3
+_LARGE = 300_000
 
 
 class RockEntry(Value):
@@ -85,11 +92,17 @@ class TreeManifest:
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The installed versions of a rock, as their texts sort; none if it is not installed."""
+        if name not in self._rocks:
+            text = self._repository.get(name)
+            try:
+                return tuple(table_keys(text)) if text not in (None, b"{}") else ()
+            except NotCanonical:
+                pass
         return tuple(sorted(key for key in self._versions(name) if isinstance(key, str)))
 
     def has(self, name: str, version: str) -> bool:
         """Whether this version of the rock is installed."""
-        return version in self._versions(name)
+        return version in self.versions(name)
 
     def entry(self, name: str, version: str) -> RockEntry | None:
         """What the manifest says of an installed rock, or None."""
@@ -124,16 +137,26 @@ class TreeManifest:
 
     def dependencies(self, name: str, version: str) -> tuple[Dependency, ...] | None:
         """What the rockspec of an installed rock asks for, Lua included; None if the manifest is silent."""
-        table = self._needs_of(name).get(version)
-        if not isinstance(table, dict):
-            return None
-        found = []
-        for number in range(1, len(table) + 1):
-            dependency = _dependency(table.get(number))
-            if dependency is None:
-                return None
-            found.append(dependency)
-        return tuple(found)
+        return _dependencies(self._needs_of(name).get(version))
+
+    def all_dependencies(self) -> Iterator[tuple[str, str, tuple[Dependency, ...]]]:
+        """(name, version, dependencies) of every rock whose dependencies are known, sorted by name.
+
+        Entries of the same text are parsed once; most rocks of a tree ask for the same few things.
+        """
+        parsed: dict[bytes, LuaTable] = {}
+        for name in sorted({*self._dependencies.keys(), *self._needs}):
+            if name not in self._needs:
+                text = self._dependencies.get(name) or b"{}"
+                if text not in parsed:
+                    parsed[text] = self._table(text)
+                versions = parsed[text]
+            else:
+                versions = self._needs[name]
+            for version in newest_first(key for key in versions if isinstance(key, str)):
+                found = _dependencies(versions[version])
+                if found is not None and self.has(name, version):
+                    yield name, version, found
 
     def needing(self, name: str) -> set[str]:
         """The names of the rocks that have `name` among their own dependencies, whatever the version."""
@@ -338,11 +361,11 @@ def read_tree_manifest(
 
 def _rewritten(data: bytes, name: str) -> CanonicalText:
     """A manifest in any layout, evaluated as the Lua that it is and written anew. Raises ManifestError."""
-    from pumice.lua.data import evaluate
+    from pumice.lua.data import MANIFEST, ROCKSPEC, evaluate
     from pumice.lua.write import format_globals
 
     try:
-        found = evaluate(data, name).globals
+        found = evaluate(data, name, limits=MANIFEST if len(data) > _LARGE else ROCKSPEC).globals
     except DataError as error:
         raise ManifestError(f"Failed loading manifest for {name}: {error.message}", hint=_HINT) from error
     sections: LuaTable = {}
@@ -414,6 +437,18 @@ def _persisted(dependency: Dependency) -> LuaTable:
     if dependency.namespace is not None:
         table["namespace"] = dependency.namespace
     return table
+
+
+def _dependencies(table: LuaValue) -> tuple[Dependency, ...] | None:
+    if not isinstance(table, dict):
+        return None
+    found = []
+    for number in range(1, len(table) + 1):
+        dependency = _dependency(table.get(number))
+        if dependency is None:
+            return None
+        found.append(dependency)
+    return tuple(found)
 
 
 def _dependency(table: LuaValue) -> Dependency | None:

@@ -9,13 +9,23 @@ any other text with `NotCanonical`, and then the Lua of `pumice.lua.data` has to
 
 from __future__ import annotations
 
+from pumice.errors import ManifestError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pumice.lua.data import LuaTable, LuaValue
 
-__all__ = ["SECTIONS", "CanonicalText", "NotCanonical", "Section", "format_value_of_entry", "parse_table"]
+__all__ = [
+    "SECTIONS",
+    "CanonicalText",
+    "NotCanonical",
+    "Section",
+    "format_value_of_entry",
+    "parse_table",
+    "table_keys",
+]
 
 SECTIONS = ("commands", "dependencies", "modules", "repository")
 """The globals of a tree manifest, in the order of the text."""
@@ -25,12 +35,18 @@ _KEYWORDS = (
     " and break do else elseif end false for function goto if in local nil not or repeat return then true"
     " until while "
 )
-_TRUSTED_MISSES = 12
+_SEARCHED_MISSES = 20
+_LINEAR = 4000
+_WALKED_AT_ONCE = 300_000
+_PROBLEM = "the manifest is not laid out as LuaRocks writes it"
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
 
 
-class NotCanonical(Exception):
+class NotCanonical(ManifestError):
     """A text that is not laid out as LuaRocks lays out a manifest."""
+
+    def __init__(self, message: str = _PROBLEM) -> None:
+        super().__init__(message, hint="`pumice repair` writes it anew from what is installed.")
 
 
 class CanonicalText:
@@ -63,6 +79,10 @@ class CanonicalText:
             place = end + 3
         if place != len(data):
             raise NotCanonical
+        # In a large manifest, entries are looked at when they are asked for.
+        if len(data) < _WALKED_AT_ONCE and not checked:
+            for section in self.sections.values():
+                section.walk()
 
     def render(self) -> bytes:
         """The whole text, with every change made to the sections."""
@@ -85,15 +105,19 @@ def _check_layout(data: bytes) -> None:
 
 
 class Section:
-    """The entries of one global: texts like `   key = {…}`, joined by a comma and a line break."""
+    """The entries of one global: texts like `   key = {…}`, joined by a comma and a line break.
 
-    __slots__ = ("_body", "_changes", "_misses", "_sorted")
+    An entry is found by halving; after some look-ups, or when all are asked for, one walk makes an index.
+    """
+
+    __slots__ = ("_absent", "_body", "_changes", "_index", "_order")
 
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._changes: dict[bytes, bytes | None] = {}
-        self._misses = 0
-        self._sorted = False
+        self._index: dict[bytes, tuple[int, int]] | None = None
+        self._order: list[bytes] = []
+        self._absent: set[bytes] = set()
 
     def get(self, key: str) -> bytes | None:
         """The value of an entry as text, from `{` to `}`, or None."""
@@ -109,22 +133,19 @@ class Section:
 
     def keys(self) -> list[str]:
         """The keys of all entries, sorted by their bytes."""
-        found = {key for key, _, _ in self._spans()}
-        found.update(self._changes)
+        found = self._walked()
+        if not self._changes:
+            return [key.decode("utf-8", "surrogateescape") for key in found]
         return [
             key.decode("utf-8", "surrogateescape")
-            for key in sorted(found)
+            for key in sorted({*found, *self._changes})
             if self._changes.get(key, b"") is not None
         ]
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Every key with the text of its value, sorted."""
-        if self._changes:
-            for name in self.keys():
-                yield name, self.get(name) or b"{}"
-            return
-        for key, start, end in self._spans():
-            yield key.decode("utf-8", "surrogateescape"), self._value((start, end))
+        for key in self.keys():
+            yield key, self.get(key) or b"{}"
 
     def keys_with(self, needle: bytes) -> list[str]:
         """The keys of the entries in whose text `needle` stands: a search, not a walk."""
@@ -139,20 +160,23 @@ class Section:
         found += [key for key, value in self._changes.items() if value is not None and needle in value]
         return [key.decode("utf-8", "surrogateescape") for key in found]
 
+    def walk(self) -> None:
+        """Make the index. Raises NotCanonical if an entry is not laid out as LuaRocks does it."""
+        self._walked()
+
     def render(self) -> bytes:
         """The entries as text, changed ones in their sorted places, the others copied in long runs."""
         if not self._changes:
             return self._body
-        if not self._sorted and len(self._changes) > _TRUSTED_MISSES:
-            self._sort()
-        for key in self._changes:
-            self._find(key)  # which sorts the body if it has to
+        # The first look-ups may put the body in order, so places are asked for after all of them.
+        spans = {key: self._find(key) for key in self._changes}
+        spans = {key: self._find(key) for key in spans}
         body = self._body
         parts: list[bytes] = []
         copied = 0
         for key in sorted(self._changes):
             value = self._changes[key]
-            span = self._find(key)
+            span = spans[key]
             start, end = span if span is not None else (self._place_for(key),) * 2
             if start > copied:
                 run = body[copied:start]
@@ -170,29 +194,30 @@ class Section:
 
     def _find(self, key: bytes) -> tuple[int, int] | None:
         """(start, end) of the entry of `key` in the body, its comma not included."""
+        if self._index is not None:
+            return self._index.get(key)
         place = self._place_for(key)
         if place < len(self._body):
             found, end, _ = self._entry(place)
             if found == key:
                 return place, end
-        if not self._sorted:
-            # The halving search saw some neighbours only. Look through all, and after a dozen times sort.
-            self._misses += 1
-            if self._misses > _TRUSTED_MISSES:
-                self._sort()
-                return self._find(key)
-            head = b"   " + _format_key(key) + b" = {"
-            place = 0 if self._body.startswith(head) else self._body.find(b"\n" + head) + 1
-            if place or self._body.startswith(head):
-                self._sort()
-                return self._find(key)
-        return None
+        if key in self._absent:
+            return None
+        # Halving saw some neighbours only, and would miss an entry that is out of order: look through all.
+        self._absent.add(key)
+        head = b"   " + _format_key(key) + b" = {"
+        seen = self._body.startswith(head) or self._body.find(b"\n" + head) >= 0
+        return self._walked().get(key) if seen or len(self._absent) > _SEARCHED_MISSES else None
 
     def _place_for(self, key: bytes) -> int:
         """Where the first entry whose key is not below `key` begins, or the end of the body."""
-        body = self._body
-        low, high = 0, len(body)
-        while high - low > 4000:
+        if self._index is not None:
+            from bisect import bisect_left
+
+            number = bisect_left(self._order, key)
+            return self._index[self._order[number]][0] if number < len(self._order) else len(self._body)
+        low, high = 0, len(self._body)
+        while high - low > _LINEAR:
             start = self._entry_after((low + high) // 2)
             if start >= high:
                 break
@@ -200,12 +225,12 @@ class Section:
                 low = start
             else:
                 high = start
-        while low < len(body):
+        while low < len(self._body):
             found, end, _ = self._entry(low)
             if found >= key:
                 return low
             low = end + 2
-        return len(body)
+        return len(self._body)
 
     def _entry_after(self, place: int) -> int:
         """Where an entry begins, at `place` or later; the end of the body if there is none."""
@@ -227,45 +252,72 @@ class Section:
         """(key, end, start of the value) of the entry that begins at `start`. Raises NotCanonical."""
         body = self._body
         if body[start : start + 5] == b'   ["':
-            head = body.find(b'"] = {', start) + 2
+            head = body.find(b'"] = {', start + 5) + 2
             key = body[start + 5 : head - 2]
             if b"\\" in key or b"\n" in key or head < 2:
                 key, head = _read_key(body, start)
         else:
             head = body.find(b" = {", start)
             key = body[start + 3 : head]
-            if head < 0 or body[start : start + 3] != b"   " or b"\n" in key or b" " in key:
+            if head < 0 or body[start : start + 3] != b"   " or not _is_plain(key):
                 raise NotCanonical
         if body[head + 4 : head + 5] == b"}":
-            return key, head + 5, head + 3
-        close = body.find(_CLOSE, head)
-        if close < 0 or body[head + 4 : head + 5] != b"\n" or body[close + 5 : close + 6] not in (b",", b""):
+            end = head + 5
+        else:
+            end = body.find(_CLOSE, head) + 5
+            if end < 5 or body[head + 4 : head + 5] != b"\n":
+                raise NotCanonical
+        if body[end : end + 2] not in (b",\n", b""):
             raise NotCanonical
-        return key, close + 5, head + 3
+        return key, end, head + 3
 
-    def _spans(self) -> Iterator[tuple[bytes, int, int]]:
-        """(key, start, end) of every entry of the body, in its order."""
-        if not self._sorted:
-            self._sort()
-        place, end_of_body = 0, len(self._body)
-        while place < end_of_body:
-            key, end, _ = self._entry(place)
-            yield key, place, end
-            place = end + 2
+    def _walked(self) -> dict[bytes, tuple[int, int]]:
+        """The index: key → (start, end), in order. Of doubled keys the last one counts, as in Lua."""
+        if self._index is None:
+            body, entry, find = self._body, self._entry, self._body.find
+            index: dict[bytes, tuple[int, int]] = {}
+            place, end_of_body = 0, len(body)
+            previous = b""
+            in_order = True
+            while place < end_of_body:
+                # The usual entry, taken apart without a call; anything else is for `_entry` to judge.
+                head = find(b" = {\n", place)
+                key = body[place + 3 : head]
+                plain = key[:1] != b"["
+                if not plain:
+                    key = key[2:-2]
+                end = find(_CLOSE, head) + 5
+                if (
+                    head < 0
+                    or body[place : place + 3] != b"   "
+                    or not (plain or (body.startswith(b'["', place + 3) and body.startswith(b'"]', head - 2)))
+                    or b" " in key
+                    or b'"' in key
+                    or b"\\" in key
+                    or b"\n" in key
+                    or end < 5
+                    or (body[end : end + 2] != b",\n" and end != end_of_body)
+                ):
+                    key, end, _ = entry(place)
+                in_order = in_order and (previous < key or not index)
+                previous = key
+                index[key] = (place, end)
+                place = end + 2
+            if not in_order:
+                self._body = b",\n".join(body[slice(*index[key])] for key in sorted(index))
+                return self._walked()
+            self._index, self._order = index, list(index)
+        return self._index
 
-    def _sort(self) -> None:
-        """Make sure that the entries are sorted; of doubled keys the last one counts, as in Lua."""
-        self._sorted = True
-        spans = list(self._spans())
-        if all(spans[number - 1][0] < spans[number][0] for number in range(1, len(spans))):
-            return
-        entries = {key: self._body[start:end] for key, start, end in spans}
-        self._body = b",\n".join(entries[key] for key in sorted(entries))
+
+def _is_plain(key: bytes) -> bool:
+    """Whether a key may stand without brackets."""
+    text = key.decode("utf-8", "surrogateescape")
+    return text.isascii() and text.isidentifier() and f" {text} " not in _KEYWORDS
 
 
 def _format_key(key: bytes) -> bytes:
-    text = key.decode("utf-8", "surrogateescape")
-    if text.isascii() and text.isidentifier() and f" {text} " not in _KEYWORDS:
+    if _is_plain(key):
         return key
     return b'["' + key.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"]'
 
@@ -287,6 +339,31 @@ def format_value_of_entry(value: LuaTable) -> bytes:
     from pumice.lua.write import format_value
 
     return format_value(value, 1).encode("utf-8", "surrogateescape")
+
+
+def table_keys(text: bytes) -> list[str]:
+    """The keys of the table that a value writes, all of whose fields are tables. Raises NotCanonical."""
+    keys: list[str] = []
+    place = 2
+    while text[place : place + 6] == b"      ":
+        if text[place + 6 : place + 8] == b'["':
+            head = text.find(b'"] = {', place + 8) + 2
+            key = text[place + 8 : head - 2]
+            if head < 2 or b"\n" in key or b"\\" in key:
+                raise NotCanonical
+        else:
+            head = text.find(b" = {", place)
+            key = text[place + 6 : head]
+            if head < 0 or not _is_plain(key):
+                raise NotCanonical
+        keys.append(key.decode("utf-8", "surrogateescape"))
+        end = head + 5 if text[head + 4 : head + 5] == b"}" else text.find(b"\n      }", head) + 8
+        if text[end : end + 2] != b",\n":
+            if end < 8 or text[end:] != b"\n   }":
+                raise NotCanonical
+            return keys
+        place = end + 2
+    raise NotCanonical
 
 
 def parse_table(text: bytes) -> LuaTable:

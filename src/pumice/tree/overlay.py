@@ -118,12 +118,8 @@ class Overlay:
         left = [*vanished, *moves]
         final = {dirname(path) for path, file in self._now.items() if file is not None}
         emptied = {directory for path in left if (directory := dirname(path)) not in final}
-        prunes = [
-            Prune(directory, stop(directory))
-            for directory in sorted(
-                emptied.union(self._emptied) - final, key=lambda each: (-each.count("/"), each)
-            )
-        ]
+        empty = sorted(emptied.union(self._emptied) - final, key=lambda each: (-each.count("/"), each))
+        prunes = [Prune(each, stop(each)) for each in empty if stop(each) != each]
         deletes = [Delete(path) for path in sorted(vanished)]
         before = [Delete(path) for path in overwritten]
         ordered_moves = _in_order(moves, self.free_backup)
