@@ -241,5 +241,6 @@ def parse(
             parser.positionals(command.positionals, plain)
     except UsageError as error:
         error.command = command
+        error.parsed = False
         raise
     return Arguments(command.name if command else None, parser.values, assignments)

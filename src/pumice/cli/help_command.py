@@ -30,9 +30,7 @@ def run(arguments: Arguments, session: Session) -> int:
     """`pumice help [COMMAND]`."""
     name = arguments.text("command")
     if name is not None and name.replace("-", "_") not in COMMANDS:
-        error = UsageError(f"unknown command '{name}'", hint="`pumice help` lists the commands.")
-        error.command = COMMAND
-        raise error
+        raise UsageError(f"unknown command '{name}'", hint="`pumice help` lists the commands.")
     return show(name.replace("-", "_") if name else None, session)
 
 

@@ -96,7 +96,7 @@ def _report(error: PumiceError, words: Sequence[str]) -> int:
 
     sys.stdout.flush()
     text = error_text(error.message, error.hint)
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError) and not error.parsed:
         from pumice.cli.help_command import usage
 
         text = usage(error.command, _program()) + text

@@ -21,7 +21,7 @@ def inspect(path: str, config: Config, progress: Progress) -> dict[str, object]:
 
     Raises PumiceError for what LuaRocks would refuse.
     """
-    absolute = os.path.join(config.cwd, path)
+    absolute = os.path.normpath(os.path.join(config.cwd, path))
     if os.path.isdir(absolute):
         return {"file": path, **_directory(absolute, config, progress)}
     if path.endswith(".src.rock"):
