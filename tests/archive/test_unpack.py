@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import threading
@@ -176,8 +177,6 @@ def test_many_directories_need_few_descriptors(zips: Any, archive: Any, tmp_path
 def test_a_full_disk_leaves_nothing(
     zips: Any, archive: Any, canary: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
     real = os.write
 
     def full(descriptor: int, data: bytes) -> int:
@@ -191,3 +190,40 @@ def test_a_full_disk_leaves_nothing(
         unpack(path, str(canary.inside / "new" / "er"))
     monkeypatch.undo()
     assert canary.is_untouched
+
+
+@pytest.mark.adversary(50, 51)
+@pytest.mark.parametrize("code", ["ENOSPC", "EIO", "EROFS", "EMFILE", "EACCES"])
+@pytest.mark.parametrize("call", ["open", "write", "mkdir", "symlink"])
+def test_every_failing_call_is_told_and_leaves_nothing(
+    call: str, code: str, tars: Any, archive: Any, canary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call fails, then the second, and so on until none of them fails any more."""
+    data = tars.build(
+        tars.file(b"d/a"), tars.file(b"d/e/b"), tars.header(b"d/l", kind=b"2", target=b"a"), tars.file(b"f")
+    )
+    path = archive("a.tar", data)
+    real = getattr(os, call)
+    left = 0
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        nonlocal left
+        # Reading the archive is not what is tested here.
+        if path not in arguments:
+            left -= 1
+            if left == 0:
+                raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(os, call, failing)
+    for number in range(1, 100):
+        left = number
+        try:
+            unpack(path, str(canary.inside / "new"))
+        except PumiceError as error:
+            assert error.message.startswith("cannot ")
+            assert canary.is_untouched
+        else:
+            break
+    assert number > 1
+    assert (canary.inside / "new" / "d" / "e" / "b").read_bytes() == b"x"

@@ -42,6 +42,7 @@ class Destination:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
+            self._undo()
             raise translate(error, f"unpack into {self.path}") from error
         self._stack.append(("", descriptor))
         return self

@@ -125,7 +125,8 @@ def _check_local(source: Source, record: Record) -> int:
     extra_at = record.offset + _LOCAL.size + name_length
     if local_name_length != name_length or header[_LOCAL.size :] != record.raw_name:
         raise refused(source.path, f"the member {shown_name} has another name in its own header")
-    extra = extra_fields(source.path, record.raw_name, source.at(extra_at, extra_length))
+    raw_extra = source.at(extra_at, extra_length) if extra_length else b""
+    extra = extra_fields(source.path, record.raw_name, raw_extra)
     relevant = ENCRYPTED | PATCH | DESCRIPTOR | UTF8
     agrees = (flags ^ record.flags) & relevant == 0 and method == record.method
     size, compressed, _, _ = with_zip64(source.path, record.member.name, extra, (size, compressed, 0, 0))
