@@ -139,6 +139,8 @@ class PlainTree:
 
 def _something_left(root: str) -> bool:
     """Whether a change is under way or has left its lock or staged files; what is kept for people is not."""
+    if os.path.lexists(os.path.join(root, "lockfile.lfs")):
+        return True
     try:
         return bool({"kept"}.symmetric_difference(os.listdir(os.path.join(root, PRIVATE))))
     except OSError:

@@ -19,6 +19,7 @@ from pumice.base.disk import (
 )
 from pumice.base.signals import Deferred
 from pumice.errors import DiskError, PumiceError, TreeError
+from pumice.tree.directories import Directories
 from pumice.tree.effect import Kept, effect_of
 from pumice.tree.journal import Deleted, Journal, Made, Placed, Removed, decode, encode, inside
 from pumice.tree.lock import PRIVATE
@@ -67,7 +68,10 @@ def commit(
     if not effect.files:
         if before_finish is not None:
             before_finish()
-        _prune(effect.prunes)
+        try:
+            _prune(effect.prunes)
+        except OSError as error:
+            raise translate(error, f"change {root}") from error
         return
     try:
         transaction.stage(effect)
@@ -183,7 +187,7 @@ class _Transaction:
         if not os.path.isdir(self._private):
             make_directories(self._private)
         areas = {path: self._area(path) for path in effect.files}
-        directories = _Directories(effect)
+        directories = Directories(effect)
         early: list[Operation] = []
         late: list[Operation] = []
         placed: list[Operation] = []
@@ -252,7 +256,8 @@ class _Transaction:
 
     def finish(self) -> None:
         """State 5: what `record` promised. Raises OSError."""
-        _prune(self.journal.prunes)
+        for directory in _prune(self.journal.prunes):
+            sync_directory(directory)
         for operation in self.journal.operations:
             if isinstance(operation, Deleted) or (isinstance(operation, Placed) and operation.kept):
                 _forget(self._file("o", operation))
@@ -470,55 +475,6 @@ class _Transaction:
             _forget(os.path.join(self._private, _AREAS))
 
 
-class _Directories:
-    """Which directories an effect needs, and which are in its way."""
-
-    __slots__ = ("_effect", "missing", "replaced")
-
-    def __init__(self, effect: Effect) -> None:
-        self._effect = effect
-        self.missing: list[str] = []
-        """Those to be made, outermost first."""
-        self.replaced: set[str] = set()
-        """Files that are deleted to make place for a directory."""
-        known: set[str] = set()
-        for path, file in effect.files.items():
-            if file is not None:
-                self._need(os.path.dirname(path), known)
-
-    def _need(self, directory: str, known: set[str]) -> None:
-        if directory in known:
-            return
-        known.add(directory)
-        try:
-            there: int | None = os.stat(directory).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            there = None
-        if there is not None and stat.S_ISDIR(there) and directory not in self._effect.files:
-            return
-        if os.path.lexists(directory):
-            if directory not in self._effect.files or self._effect.files[directory] is not None:
-                raise TreeError(f"cannot make the directory {directory}: a file is in the way")
-            self.replaced.add(directory)
-        self._need(os.path.dirname(directory), known)
-        self.missing.append(directory)
-
-    def emptied(self, path: str) -> list[Operation]:
-        """The removals, innermost first, that make place for a file at `path`. Raises TreeError."""
-        found: list[Operation] = []
-        pending = [path]
-        while pending:
-            directory = pending.pop()
-            found.append(Removed(directory, stat.S_IMODE(os.lstat(directory).st_mode)))
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(entry.path)
-                    elif self._effect.files.get(entry.path, entry) is not None:
-                        raise TreeError(f"cannot write {path}: a directory with other files is in the way")
-        return found[::-1]
-
-
 def _is_placed(operation: Placed) -> bool:
     """The file at the operation's path is the one that it placed there."""
     try:
@@ -528,11 +484,16 @@ def _is_placed(operation: Placed) -> bool:
     return (there.st_size, there.st_mtime_ns) == (operation.size, operation.mtime)
 
 
-def _prune(prunes: Sequence[tuple[str, str]]) -> None:
+def _prune(prunes: Sequence[tuple[str, str]]) -> list[str]:
+    """Remove what is empty; gives the directories that lost a name."""
+    touched: dict[str, None] = {}
     for path, stop in prunes:
         at = path
         while at != stop and inside(at, (stop,)) and remove_if_empty(at):
+            touched.pop(at, None)
             at = os.path.dirname(at)
+            touched[at] = None
+    return [directory for directory in touched if os.path.isdir(directory)]
 
 
 def _forget(path: str) -> None:

@@ -44,7 +44,7 @@ def test_recovery_killed_at_every_call_still_ends_whole(scenario, faults, layout
     it = scenario(layout, change)
     _, calls = faults.writing.run(it.change)
     killed = 0
-    for at in range(0, calls, 3 if layout == "plain" else 11):
+    for at in range(0, calls, 4 if layout == "plain" else 29):
         it.reset()
         faults.writing.run(it.change, at=at, fault=faults.kill)
         for again in range(10_000):

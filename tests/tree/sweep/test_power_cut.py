@@ -1,7 +1,8 @@
 """A power cut drops what was not synced: names and contents, each on its own."""
 
 # The model is stricter than ext4: a name is on the disk only after its directory was synced, a file's bytes
-# only after the file was; of what was not synced, any part may have reached the disk all the same.
+# only after the file was; of what was not synced, any part may have reached the disk all the same. Only a rename
+# within one directory is one thing, as it is on every file system.
 
 from __future__ import annotations
 
@@ -37,9 +38,9 @@ class Recorder:
 
     def __init__(self, root: str) -> None:
         self.top = os.path.dirname(root)
-        self.states: list[tuple[dict, dict]] = []
         self.durable = self.snapshot()
-        self.moments: list[tuple[dict, dict]] = [(self.durable, self.durable)]
+        self.renames: tuple[tuple[int, str, str], ...] = ()
+        self.moments: list[tuple[dict, dict, tuple]] = [(self.durable, self.durable, ())]
         self._real = {name: getattr(os, name) for name in self.CALLS}
 
     def snapshot(self) -> dict:
@@ -81,7 +82,10 @@ class Recorder:
             if name == "fsync":
                 self._sync(os.fstat(args[0]))
             if name != "open" or args[1] & os.O_CREAT:
-                self.moments.append((self.durable, self.snapshot()))
+                if name == "rename" and os.path.dirname(args[0]) == os.path.dirname(args[1]):
+                    directory = os.lstat(os.path.dirname(args[0])).st_ino
+                    self.renames += ((directory, os.path.basename(args[0]), os.path.basename(args[1])),)
+                self.moments.append((self.durable, self.snapshot(), self.renames))
             return result
 
         return wrapped
@@ -93,6 +97,7 @@ class Recorder:
         if node is None:
             return
         self.durable[status.st_ino] = node
+        self.renames = tuple(each for each in self.renames if each[0] != status.st_ino)
         if node[0] == "directory":
             for inode in node[1].values():  # a synced name leads to an inode, whose bytes may not be there
                 there = present[inode]
@@ -101,7 +106,7 @@ class Recorder:
                     self.durable[inode] = empty.get(there[0], there)
 
 
-def after_the_cut(durable: dict, present: dict, chance: random.Random) -> dict:
+def after_the_cut(durable: dict, present: dict, renames: tuple, chance: random.Random) -> dict:
     """What the disk holds: all that is durable; of the rest some, name by name and file by file."""
     disk = {}
     for inode in {*durable, *present} - {"top"}:
@@ -123,6 +128,13 @@ def after_the_cut(durable: dict, present: dict, chance: random.Random) -> dict:
                 kept = now if chance.random() < 0.5 else before
                 if kept is not None:
                     names[name] = kept
+            for directory, source, target in renames:
+                if directory == inode:
+                    table = new[1] if chance.random() < 0.5 else old[1]
+                    for name in (source, target):
+                        names.pop(name, None)
+                        if name in table:
+                            names[name] = table[name]
             disk[inode] = ("directory", names, new[2])
         else:
             disk[inode] = new if chance.random() < 0.5 else old
@@ -173,9 +185,9 @@ def test_power_cut_at_every_call_tears_no_tree(scenario, layout, change):
     assert len(recorder.moments) > 40
     seen = {"before": 0, "after": 0}
     top = os.path.dirname(it.root)
-    for at, (durable, present) in enumerate(recorder.moments):
+    for at, (durable, present, renames) in enumerate(recorder.moments):
         for how in ("nothing", "some"):
-            disk = durable if how == "nothing" else after_the_cut(durable, present, chance)
+            disk = durable if how == "nothing" else after_the_cut(durable, present, renames, chance)
             write_out(disk, top)
             it.recover()
             outcome = it.outcome()
@@ -199,8 +211,8 @@ def test_the_model_tears_a_tree_that_does_not_sync(scenario, monkeypatch):
         it.change()
     top = os.path.dirname(it.root)
     torn = 0
-    for durable, present in recorder.moments[::3]:
-        write_out(after_the_cut(durable, present, chance), top)
+    for durable, present, renames in recorder.moments[::3]:
+        write_out(after_the_cut(durable, present, renames, chance), top)
         try:
             it.recover()
             torn += it.outcome() == "TORN"
