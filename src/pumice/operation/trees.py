@@ -18,8 +18,10 @@ def read_spec(spec: TreeSpec, progress: Progress) -> TreeSpec:
     A change whose process died is undone or finished first; who may not write is warned and reads on.
     """
     generations = os.path.isdir(f"{spec.root}/generations")
-    # An idle plain tree has no directory of Pumice's; then nothing else has to be loaded.
-    if not generations and not os.path.isdir(f"{spec.root}/.pumice"):
+    # An idle plain tree has neither a lock nor a directory of Pumice's; then nothing else has to be loaded.
+    if not (
+        generations or os.path.isdir(f"{spec.root}/.pumice") or os.path.lexists(f"{spec.root}/lockfile.lfs")
+    ):
         return spec
     from pumice.tree.kinds import open_tree
 
