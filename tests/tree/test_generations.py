@@ -175,6 +175,29 @@ def test_a_damaged_content_is_found_by_verify_and_never_linked_again(tree, quiet
     assert text_of(tree, "share/lua/5.1/m.lua") == "good"
 
 
+@pytest.mark.adversary(47)
+def test_who_may_not_write_can_verify(tree, tmp_path):
+    change(tree, ("m", "good"), ("n", "n"))
+    corrupt(f"{tree.read_spec.root}/m", quietly=True)
+    child = os.fork()
+    if child == 0:
+        found = 99
+        try:
+            if os.geteuid() == 0:
+                for parent in tmp_path.parents[:2]:
+                    os.chmod(parent, 0o755)
+                os.chmod(tmp_path, 0o755)
+                os.setuid(65534)
+            else:
+                os.chmod(tree.root, 0o555)
+            found = [each.path for each in tree.verify()] == ["m"]
+        finally:
+            os._exit(found)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert not os.path.exists(f"{tree.root}/store/damaged")
+    os.chmod(tree.root, 0o755)
+
+
 @pytest.mark.adversary(48)
 def test_an_edit_through_a_link_shows_at_the_next_change_without_reading_everything(tree):
     change(tree, ("share/lua/5.1/m.lua", "good"), ("n", "n"))

@@ -15,7 +15,7 @@ import os
 from pumice.base.disk import remove_tree, sync_directory, translate, write_all
 from pumice.base.signals import Deferred
 from pumice.base.value import Value
-from pumice.errors import PumiceError, TreeError
+from pumice.errors import PermissionDenied, PumiceError, TreeError
 from pumice.tree.journal import inside
 from pumice.tree.lock import PRIVATE, TreeLock
 from pumice.tree.store import Blob, Store
@@ -219,20 +219,27 @@ class GenerationTree:
     def verify(self) -> tuple[Damage, ...]:
         """Every content of the store is read; the files of generations whose content is damaged or missing.
 
-        What is damaged is set aside and never linked again.
+        What is damaged is set aside and never linked again, unless the user may not write to the tree.
         """
-        with self.lock("pumice verify", 60.0, False):
-            self.recover()
-            try:
-                self.store.verify()
-                present = set(self.store.keys())
-            except OSError as error:
-                raise translate(error, f"verify {self.root}") from error
+        try:
+            with self.lock("pumice verify", 60.0, False):
+                self.recover()
+                damaged = self.store.damaged()
+                self.store.set_aside(damaged)
+                return self._damage(damaged)
+        except PermissionDenied:
+            return self._damage(self.store.damaged())
+        except OSError as error:
+            raise translate(error, f"verify {self.root}") from error
+
+    def _damage(self, damaged: Iterable[str]) -> tuple[Damage, ...]:
+        """The files of generations whose content is among the damaged keys, or not in the store at all."""
+        sound = set(self.store.keys()).difference(damaged)
         return tuple(
             Damage(generation.number, path, blob.key)
             for generation in self.history()
             for path, blob in generation.files.items()
-            if blob.key not in present
+            if blob.key not in sound
         )
 
     def recover(self) -> None:

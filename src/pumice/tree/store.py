@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from pumice.base.disk import copy_file, remove_tree, start_writing, sync_all, sync_directory, write_all
+from pumice.base.disk import copy_file, start_writing, sync_all, write_all
 from pumice.base.value import Value
 
 TYPE_CHECKING = False
@@ -129,19 +129,18 @@ class Store:
                 for rest in os.listdir(os.path.join(self.directory, group)):
                     yield group + rest
 
-    def verify(self) -> list[str]:
-        """The keys whose files do not hold what they should: read and hashed, all of them.
+    def damaged(self) -> list[str]:
+        """The keys whose files do not hold what they should: read and hashed, all of them."""
+        return [key for key in self.keys() if not self._is_right(self.path(key), Blob(key, -1))]
 
-        Such a file is set aside as `store/damaged/<key>`: it is never linked again.
-        """
-        damaged = [key for key in self.keys() if not self._is_right(self.path(key), Blob(key, -1))]
-        for key in damaged:
-            aside = os.path.join(self.directory, "damaged")
+    def set_aside(self, keys: Iterable[str]) -> None:
+        """Damaged files are under `store/damaged/` now: they are never linked again."""
+        aside = os.path.join(self.directory, "damaged")
+        for key in keys:
             os.makedirs(aside, exist_ok=True)
             os.rename(self.path(key), os.path.join(aside, key))
-        if damaged:
-            sync_all([], [self.directory, os.path.join(self.directory, "damaged")])
-        return damaged
+        if os.path.isdir(aside):
+            sync_all([], [self.directory, aside])
 
     def collect(self, candidates: Iterable[str], referenced: Container[str]) -> int:
         """Remove those candidates that nothing refers to, by name or by link; gives how many."""
@@ -160,12 +159,6 @@ class Store:
             except OSError:  # it holds others
                 pass
         return removed
-
-    def forget_damaged(self) -> None:
-        """Files that were set aside go away."""
-        remove_tree(os.path.join(self.directory, "damaged"))
-        if os.path.isdir(self.directory):
-            sync_directory(self.directory)
 
     def path(self, key: str) -> str:
         """Where the content of that key lies in the store."""
