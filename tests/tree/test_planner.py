@@ -350,3 +350,25 @@ def test_a_lost_manifest_is_rebuilt_with_the_next_change(bench, tools):
     assert ("notice", "No existing manifest. Attempting to rebuild...") in plan.messages
     assert (bench.root / ROCKS / "manifest").read_bytes() == before
     assert not lua(bench, "more.lua~").exists()
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_dependencies_that_the_manifest_lacks_are_read_from_the_rockspec(bench, tools, readable):
+    """Of the rocks whose closures are computed; LuaRocks's notice where it cannot be read."""
+    bench.install(tools.rock("base", "1.0-1", {"lua/base.lua": b"1"}))
+    bench.install(tools.rock("user", "1.0-1", {"lua/user.lua": b"1"}, ["base"]))
+    manifest = bench.root / ROCKS / "manifest"
+    whole = manifest.read_bytes()
+    start = whole.index(b"   user = {\n")
+    end = whole.index(b"\n   }\n", start)
+    manifest.write_bytes(whole[: start - 2] + whole[end + 5 :])
+    if not readable:
+        (bench.root / ROCKS / "user/1.0-1/user-1.0-1.rockspec").write_bytes(b"{")
+    bench.install(tools.rock("top", "1.0-1", {}, ["user"]))
+    plan = bench.remove("top", "1.0-1")
+    assert (manifest.read_bytes() == whole) is readable
+    told = [
+        text for level, text in bench.said if level == "notice" and text.startswith("Couldn't load rockspec")
+    ]
+    assert bool(told) is not readable
+    assert plan.steps

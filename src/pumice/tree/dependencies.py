@@ -91,11 +91,13 @@ def closure(
     version: str,
     installed: Installed,
     known: dict[tuple[str, str], tuple[tuple[str, str], ...] | None],
+    load: Callable[[str, str], tuple[Dependency, ...] | None] | None = None,
 ) -> dict[str, str]:
     """Every rock that an installed rock needs, directly or not → version; of two versions the first counts.
 
-    `known` remembers what each rock matches directly, for a run over many rocks. A match in another tree is
-    not followed: LuaRocks writes it into the manifest as a name without versions, and so is done here.
+    `known` remembers what each rock matches directly, for a run over many rocks; `load` gives the
+    dependencies of an installed rock for which the manifest has none, and they are entered there. A match
+    in another tree is not followed: LuaRocks writes it as a name without versions, and so is done here.
     """
     found: dict[str, str] = {}
     pending = [(name, version)]
@@ -104,6 +106,10 @@ def closure(
         if rock[0] in found:
             continue
         if rock not in known:
+            if load and manifest.dependencies(*rock) is None and manifest.has(*rock):
+                loaded = load(*rock)
+                if loaded is not None:
+                    manifest.set_dependencies(*rock, loaded)
             known[rock] = _matched(manifest, rock, installed)
         direct = known[rock]
         if direct is None:

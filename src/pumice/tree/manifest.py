@@ -195,13 +195,10 @@ class TreeManifest:
             1: {"arch": "installed", "modules": dict(modules), "commands": dict(commands), "dependencies": {}}
         }
         self._dirty.add(("repository", name))
-        needs = self._needs_of(name)
-        if dependencies is not None:
-            needs[version] = {
-                number: _persisted(dependency) for number, dependency in enumerate(dependencies, 1)
-            }
         self._dirty.add(("dependencies", name))
-        self._index_again(name)
+        self._needs_of(name)
+        if dependencies is not None:
+            self.set_dependencies(name, version, dependencies)
         for kind, items in (("modules", modules), ("commands", commands)):
             for item in items:
                 self._provide(kind, item, name, version)
@@ -223,6 +220,14 @@ class TreeManifest:
         self._dirty.add(("dependencies", name))
         self._index_again(name)
         return lost
+
+    def set_dependencies(self, name: str, version: str, dependencies: Iterable[Dependency]) -> None:
+        """Enter what the rockspec of an installed rock asks for, Lua included."""
+        self._needs_of(name)[version] = {
+            number: _persisted(dependency) for number, dependency in enumerate(dependencies, 1)
+        }
+        self._dirty.add(("dependencies", name))
+        self._index_again(name)
 
     def set_closure(self, name: str, version: str, closure: Mapping[str, str]) -> None:
         """Enter the versions of all rocks that an installed rock needs."""

@@ -10,13 +10,13 @@ and closures are computed anew only for the rocks whose closure can have changed
 from __future__ import annotations
 
 from pumice.base.value import Value
-from pumice.errors import DependencyError, NotFoundError
+from pumice.errors import DataError, DependencyError, NotFoundError
 from pumice.rock.content import Content
 from pumice.rock.version import newest_first, parse_version
 from pumice.tree.dependencies import Installed, closure
 from pumice.tree.dependents import forced_lines, refused_lines, stability_lines, would_break
 from pumice.tree.deployment import Deployment
-from pumice.tree.layout import check_rock_name, manifest_path, namespace_path, prune_stop
+from pumice.tree.layout import check_rock_name, manifest_path, namespace_path, prune_stop, rockspec_path
 from pumice.tree.overlay import Overlay
 from pumice.tree.steps import Put
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pumice.base.config import TreeSpec
+    from pumice.rock.dependency import Dependency
     from pumice.rock.rock import Rock
     from pumice.tree.manifest import TreeManifest
     from pumice.tree.steps import Step
@@ -75,6 +76,7 @@ class Planner:
         provided: Mapping[str, str] | None = None,
         no_manifest: bool = False,
         lib_extension: str = "so",
+        platforms: Sequence[str] = ("linux", "unix"),
     ) -> None:
         """`others`: the trees that may fulfil dependencies, as `searched_trees` gives them; None for this one
         alone. `provided`: rocks that count as installed, as `lua_provides` gives them.
@@ -94,6 +96,7 @@ class Planner:
             namespace_of=self._namespace,
         )
         self._no_manifest = no_manifest
+        self._platforms = platforms
         self._changed: set[str] = set()
 
     @property
@@ -199,8 +202,20 @@ class Planner:
         known: dict[tuple[str, str], tuple[tuple[str, str], ...] | None] = {}
         for name in sorted(affected):
             for version in self.manifest.versions(name):
-                found = closure(self.manifest, name, version, self._installed, known)
+                found = closure(self.manifest, name, version, self._installed, known, self._load)
                 self.manifest.set_closure(name, version, found)
+
+    def _load(self, name: str, version: str) -> tuple[Dependency, ...] | None:
+        """What the rockspec of an installed rock asks for; None, with a notice, if it cannot be read."""
+        from pumice.rock.rockspec import load_rockspec
+
+        path = rockspec_path(self.tree, name, version)
+        try:
+            data = self._overlay.read(path)
+            return load_rockspec(data, path, self._platforms, accept_unknown_fields=True).dependencies
+        except (DataError, OSError) as error:
+            self._say("notice", f"Couldn't load rockspec for {name} {version}: {error}")
+            return None
 
     def _rebuilt(self) -> None:
         """Say once that there was no manifest, and have all closures computed."""
