@@ -13,7 +13,8 @@ from pumice.lua.data import evaluate
 from pumice.lua.write import format_globals
 from pumice.rock.dependency import parse_dependency
 from pumice.tree.manifest import TreeManifest, read_tree_manifest
-from pumice.tree.manifest_text import CanonicalText, NotCanonical, parse_table, table_keys
+from pumice.tree.manifest_table import NotCanonical, parse_table, table_keys
+from pumice.tree.manifest_text import CanonicalText
 
 EMPTY = b"commands = {}\ndependencies = {}\nmodules = {}\nrepository = {}\n"
 SMALL = b"""commands = {

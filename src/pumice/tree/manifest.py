@@ -12,13 +12,8 @@ from pumice.rock.constraint import Constraint
 from pumice.rock.dependency import Dependency
 from pumice.rock.version import newest_first, parse_version
 from pumice.tree.layout import manifest_path
-from pumice.tree.manifest_text import (
-    CanonicalText,
-    NotCanonical,
-    format_value_of_entry,
-    parse_table,
-    table_keys,
-)
+from pumice.tree.manifest_table import NotCanonical, parse_table, table_keys, table_text
+from pumice.tree.manifest_text import CanonicalText
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -248,15 +243,15 @@ class TreeManifest:
         for kind, key in sorted(self._dirty):
             if kind == "repository":
                 rock = self._rocks[key]
-                self._repository.set(key, format_value_of_entry(rock) if rock else None)
+                self._repository.set(key, table_text(rock) if rock else None)
             elif kind == "dependencies":
                 stays = key in self._mentioned or self._versions(key)
-                self._dependencies.set(key, format_value_of_entry(self._needs[key]) if stays else None)
+                self._dependencies.set(key, table_text(self._needs[key]) if stays else None)
             else:
                 identifiers = self._items[kind, key]
                 value: LuaTable = dict(enumerate(identifiers, 1))
                 section = self._modules if kind == "modules" else self._commands
-                section.set(key, format_value_of_entry(value) if identifiers else None)
+                section.set(key, table_text(value) if identifiers else None)
         self._dirty.clear()
         return self._text.render()
 
