@@ -152,6 +152,8 @@ class DiskError(PumiceError):
 class Interrupted(PumiceError):
     """A signal stopped the command; `exit_code` is 128 + the signal's number, as in a shell."""
 
+    default_hint = "The tree is whole, as before the command or after it; nothing is left to clean up."
+
     def __init__(self, message: str, *, signal_number: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.exit_code = 128 + signal_number

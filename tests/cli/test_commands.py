@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -291,3 +293,28 @@ def test_repair_says_what_it_cannot_mend(run: Run, command: Any, tree: Path, mak
     assert "not mended: " in command.output
     assert run("repair", str(rock)) == 0
     assert (tree / "share/lua/5.1/a.lua").exists()
+
+
+@pytest.mark.adversary(52)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_waiting_install_and_leaves_nothing(
+    number: signal.Signals, run: Run, command: Any, tree: Path, make_rock: MakeRock
+) -> None:
+    """Exit code 128 + the signal's number; no lock, no temporary directory, no half-installed rock."""
+    from pumice.tree.lock import TreeLock
+
+    rock = make_rock("a", "1.0-1", {"lua/a.lua": ""})
+    with TreeLock(str(tree)):
+        child = os.fork()
+        if child == 0:
+            os._exit(run("install", str(rock)))
+        time.sleep(1.0)
+        os.kill(_only_child_of(child), number)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + number
+    assert not list(tree.rglob("*"))
+    assert not [path for path in command.home.iterdir() if path.name.startswith("pumice-")]
+
+
+def _only_child_of(process: int) -> int:
+    (child,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return int(child)

@@ -19,6 +19,8 @@ class Entry(Value):
     """Below `pumice.cli`."""
     group: str
     summary: str
+    changes: bool = False
+    """It writes: a signal must let it tidy up instead of ending it at once."""
 
 
 _ROCKS = "Make, pack and install rocks"
@@ -30,25 +32,35 @@ _TOOL = "Pumice itself"
 COMMANDS: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("make", "make", _ROCKS, "Compile package in current directory using a rockspec."),
-        Entry("pack", "pack", _ROCKS, "Create a rock, packing sources or binaries."),
-        Entry("install", "install", _ROCKS, "Install rocks: files or URLs, any number of them at once."),
-        Entry("remove", "remove", _ROCKS, "Uninstall a rock."),
-        Entry("unpack", "unpack", _ROCKS, "Unpack the contents of a rock."),
+        Entry("make", "make", _ROCKS, "Compile package in current directory using a rockspec.", changes=True),
+        Entry("pack", "pack", _ROCKS, "Create a rock, packing sources or binaries.", changes=True),
+        Entry(
+            "install",
+            "install",
+            _ROCKS,
+            "Install rocks: files or URLs, any number of them at once.",
+            changes=True,
+        ),
+        Entry("remove", "remove", _ROCKS, "Uninstall a rock.", changes=True),
+        Entry("unpack", "unpack", _ROCKS, "Unpack the contents of a rock.", changes=True),
         Entry("list", "list", _TREE, "List currently installed rocks."),
         Entry("show", "show", _TREE, "Show information about an installed rock."),
         Entry("which", "which", _TREE, "Tell which file corresponds to a given module name."),
         Entry("path", "path", _TREE, "Return the currently configured package path."),
         Entry("verify", "verify", _TREE, "Check every installed file against what was installed."),
-        Entry("repair", "repair", _TREE, "Mend what can be mended in a tree."),
+        Entry("repair", "repair", _TREE, "Mend what can be mended in a tree.", changes=True),
         Entry("history", "history", _TREE, "List the generations of a generation tree."),
-        Entry("rollback", "rollback", _TREE, "Go back to an earlier generation: one rename."),
+        Entry("rollback", "rollback", _TREE, "Go back to an earlier generation: one rename.", changes=True),
         Entry("lint", "lint", _FILES, "Check syntax of a rockspec."),
         Entry("inspect", "inspect", _FILES, "Show what is in any rockspec, rock, directory or tree."),
-        Entry("new", "new", _KONG, "Start a Kong plugin project that passes its own check."),
-        Entry("check", "check", _KONG, "Check a rock or plugin before it ships."),
+        Entry("new", "new", _KONG, "Start a Kong plugin project that passes its own check.", changes=True),
+        Entry("check", "check", _KONG, "Check a rock or plugin before it ships.", changes=True),
         Entry(
-            "ship", "ship", _KONG, "Check, build, pack, install on nodes, and verify that each node loads it."
+            "ship",
+            "ship",
+            _KONG,
+            "Check, build, pack, install on nodes, and verify that each node loads it.",
+            changes=True,
         ),
         Entry("help", "help", _TOOL, "Show help for commands."),
     )

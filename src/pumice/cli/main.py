@@ -76,7 +76,13 @@ def _run(words: Sequence[str]) -> int:
         from pumice.cli import help_command
 
         return help_command.show(given.command, session)
-    return int(module_of(given.command).run(given, session))
+    command = module_of(given.command)
+    if not COMMANDS[given.command].changes:
+        return int(command.run(given, session))
+    from pumice.base.signals import Interruptible
+
+    with Interruptible():
+        return int(command.run(given, session))
 
 
 def _program() -> str:
