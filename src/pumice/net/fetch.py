@@ -15,13 +15,16 @@ from pumice.net.address import shown_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import Literal
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Literal, TypeVar
 
     from pumice.base.progress import Progress
+    from pumice.net.connections import Connections
     from pumice.net.http import Response
 
-__all__ = ["Fetched", "fetch", "is_remote"]
+    T = TypeVar("T")
+
+__all__ = ["Fetched", "fetch", "is_remote", "persistently"]
 
 _TRIES = 3
 _FIRST_PAUSE = 0.25
@@ -60,6 +63,7 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     stall: float = _STALL,
     tries: int = _TRIES,
+    connections: Connections | None = None,
 ) -> Fetched:
     """The file at `target` is what `url` names: http, https, `file://` or a plain path; its directory exists.
 
@@ -67,7 +71,8 @@ def fetch(
     cut off or stall, and the server's own trouble (5xx) are tried again, `tries` times in all, with growing
     pauses. `sha256` is the digest that the file must have; `expect` refuses a web page (of a network that
     wants a login first) where an archive should be. `environment` names proxies as in curl. `headers` and
-    the URL's credentials go to the URL's own host only, and never into an error.
+    the URL's credentials go to the URL's own host only, and never into an error. `connections` are used
+    instead of new ones, with their own settings.
 
     Raises FetchError, NotFoundError, DiskError, PermissionDenied; then `target` is as it was before.
     """
@@ -75,31 +80,51 @@ def fetch(
     watcher = progress or Silent()
     if not is_remote(url):
         return _copied(url, target, wanted)
-    from pumice.net.http import TransientError, request
+    if connections is not None:
+        return _fetched(url, target, wanted, watcher, connections, headers or {}, user_agent, tries)
+    from pumice.net.connections import Connections
 
-    for attempt in range(1, tries + 1):
+    with Connections(timeout=timeout, stall=stall, verify_tls=verify_tls, environment=environment) as own:
+        return _fetched(url, target, wanted, watcher, own, headers or {}, user_agent, tries)
+
+
+def _fetched(
+    url: str,
+    target: str,
+    wanted: _Wanted,
+    watcher: Progress,
+    connections: Connections,
+    headers: Mapping[str, str],
+    user_agent: str,
+    tries: int,
+) -> Fetched:
+    from pumice.net.http import request
+
+    def attempt() -> Fetched:
+        response = request(url, connections, headers=headers, user_agent=user_agent)
         try:
-            response = request(
-                url,
-                timeout=timeout,
-                stall=stall,
-                headers=headers or {},
-                user_agent=user_agent,
-                verify_tls=verify_tls,
-                environment=environment or {},
-            )
-            try:
-                return _received(response, target, wanted, watcher)
-            finally:
-                response.close()
+            return _received(response, target, wanted, watcher)
+        finally:
+            response.close()
+
+    return persistently(attempt, url, tries, watcher)
+
+
+def persistently(attempt: Callable[[], T], url: str, tries: int, progress: Progress) -> T:
+    """What `attempt` gives; failures that may pass are tried again with growing pauses. Raises FetchError."""
+    from pumice.net.http import TransientError
+
+    for count in range(1, tries + 1):
+        try:
+            return attempt()
         except TransientError as error:
-            if attempt == tries:
+            if count == tries:
                 raise FetchError(
                     f"Failed downloading {shown_url(url)} - {error} (tried {tries} times)",
                     hint="check the connection and the URL, and try again later",
                 ) from error
-            watcher.message("detail", f"{shown_url(url)}: {error}; trying again")
-            time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
+            progress.message("detail", f"{shown_url(url)}: {error}; trying again")
+            time.sleep(_FIRST_PAUSE * 2 ** (count - 1))
     raise ValueError("tries must be at least 1")
 
 

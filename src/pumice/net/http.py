@@ -5,21 +5,23 @@ from __future__ import annotations
 import time
 
 from pumice.errors import FetchError
-from pumice.net.address import parse_address, proxy_for, shown_url
+from pumice.net.address import parse_address, shown_url
+from pumice.net.connections import basic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
 
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3 import BaseHTTPResponse
 
     from pumice.net.address import Address
+    from pumice.net.connections import Connections
 
-__all__ = ["Response", "TransientError", "request"]
+__all__ = ["MissingError", "Response", "TransientError", "request"]
 
 _MOST_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
+_MISSING = (404, 410)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _CHUNK = 1 << 17
 # Fewer bytes than these in a stall's time are no download, however regularly they come.
@@ -30,17 +32,26 @@ class TransientError(Exception):
     """The request failed in a way that may pass: it is worth another try. The text says how."""
 
 
+class MissingError(FetchError):
+    """The server answers, and has no such file."""
+
+
 class Response:
-    """The head of an answer with status 200, and its body to come."""
+    """The head of an answer with status 200 or 304, and its body to come."""
 
     def __init__(self, url: str, response: BaseHTTPResponse, stall: float) -> None:
         self.url = url
         """The one that answered, after redirects; without credentials."""
+        self.not_modified = response.status == 304
+        """What the asker has is still what the server has; there is no body."""
         self.content_type = response.headers.get("content-type", "")
+        self.etag = response.headers.get("etag", "")
+        self.last_modified = response.headers.get("last-modified", "")
         length = response.headers.get("content-length", "")
         self.length = int(length) if length.isascii() and length.isdigit() else None
         self._response = response
         self._stall = stall
+        self._ended = False
 
     def pieces(self) -> Iterator[bytes]:
         """The body. Raises TransientError when it is cut off or stalls."""
@@ -52,6 +63,7 @@ class Response:
             while True:
                 piece = self._response.read1(_CHUNK, decode_content=False)
                 if not piece:
+                    self._ended = True
                     return
                 yield piece
                 in_window += len(piece)
@@ -66,35 +78,39 @@ class Response:
             raise TransientError("the answer was cut off") from error
 
     def close(self) -> None:
-        """Ends the connection."""
-        self._response.close()
+        """The connection is free for the next request if the body has come, else it ends."""
+        if self._ended:
+            self._response.release_conn()
+        else:
+            self._response.close()
 
 
 def request(
     url: str,
+    connections: Connections,
     *,
-    timeout: float,
-    stall: float,
     headers: Mapping[str, str],
     user_agent: str,
-    verify_tls: bool,
-    environment: Mapping[str, str],
+    unless: Mapping[str, str] | None = None,
 ) -> Response:
     """Asks for `url`, follows redirects, and gives the answer with status 200.
 
     Redirects lead to http and https only, never from https to http; `headers` and the URL's credentials are
-    sent to the URL's own origin only. Raises TransientError, or FetchError where another try would not help.
+    sent to the URL's own origin only. `unless` are conditions (If-None-Match, If-Modified-Since), with which
+    the answer may also be that nothing was modified. Raises TransientError, MissingError where the server
+    has no such file, or FetchError where another try would not help.
     """
     address = parse_address(url)
     private = dict(headers)
-    if address.credentials is not None:
-        private["Authorization"] = _basic(address.credentials)
+    credentials = address.credentials or connections.credentials_for(address)
+    if credentials is not None:
+        private["Authorization"] = basic(credentials)
     origin = address.origin
     seen = {address.url}
     while True:
-        common = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+        common = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity", **(unless or {})}
         sent = common | private if address.origin == origin else common
-        response = _one(address, sent, timeout, stall, verify_tls, environment)
+        response = _one(address, sent, connections)
         if response.status not in _REDIRECTS:
             break
         location = response.headers.get("location", "")
@@ -105,21 +121,22 @@ def request(
                 f"{shown_url(url)} leads in circles: {len(seen)} redirects", hint="check the URL in a browser"
             )
         seen.add(address.url)
-    if response.status == 200:
-        return Response(address.url, response, stall)
+    if response.status == 200 or (response.status == 304 and unless):
+        return Response(address.url, response, connections.stall)
     response.close()
     reason = response.reason if response.reason and response.reason.isprintable() else ""
     text = f"{shown_url(address.url)} answers {response.status} {reason}".rstrip()
     if response.status in _TRANSIENT:
         raise TransientError(text)
     hints = {
-        401: "give user and password in the URL (https://user:password@...)",
+        401: "give user and password in the URL (https://user:password@...) or in ~/.netrc",
         403: "the server refuses this user; check your access",
         404: "check the spelling of the URL, or whether the file is still there",
         407: "the proxy wants a user and password, in http_proxy or https_proxy",
         410: "the file has been taken away for good",
     }
-    raise FetchError(text, hint=hints.get(response.status, "check the URL in a browser"))
+    error = MissingError if response.status in _MISSING else FetchError
+    raise error(text, hint=hints.get(response.status, "check the URL in a browser"))
 
 
 def _redirected(address: Address, location: str) -> Address:
@@ -144,17 +161,10 @@ def _redirected(address: Address, location: str) -> Address:
     return parse_address(target).replace(credentials=None)
 
 
-def _one(
-    address: Address,
-    headers: dict[str, str],
-    timeout: float,
-    stall: float,
-    verify_tls: bool,
-    environment: Mapping[str, str],
-) -> BaseHTTPResponse:
+def _one(address: Address, headers: dict[str, str], connections: Connections) -> BaseHTTPResponse:
     import urllib3
 
-    manager = _manager(address, timeout, stall, verify_tls, environment)
+    manager = connections.manager(address)
     try:
         return manager.request("GET", address.url, headers=headers, preload_content=False, redirect=False)
     except urllib3.exceptions.SSLError as error:
@@ -166,9 +176,10 @@ def _one(
     except urllib3.exceptions.NewConnectionError as error:
         raise _unreachable(address) from error
     except urllib3.exceptions.ConnectTimeoutError as error:
-        raise TransientError(f"{address.host} did not answer within {timeout:g} seconds") from error
+        seconds = f"{connections.timeout:g}"
+        raise TransientError(f"{address.host} did not answer within {seconds} seconds") from error
     except urllib3.exceptions.TimeoutError as error:
-        raise TransientError(f"no answer came for {stall:g} seconds") from error
+        raise TransientError(f"no answer came for {connections.stall:g} seconds") from error
     except urllib3.exceptions.LocationValueError as error:
         raise FetchError(f"{shown_url(address.url)} is no valid URL", hint="check its spelling") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -177,41 +188,6 @@ def _one(
 
 def _unreachable(address: Address) -> TransientError:
     return TransientError(f"the connection to {address.host}:{address.port} failed")
-
-
-def _manager(
-    address: Address, timeout: float, stall: float, verify_tls: bool, environment: Mapping[str, str]
-) -> PoolManager:
-    import urllib3
-
-    if not verify_tls:
-        import warnings
-
-        warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
-    options: dict[str, Any] = {
-        "timeout": urllib3.Timeout(connect=timeout, read=stall),
-        "retries": False,
-        "cert_reqs": "CERT_REQUIRED" if verify_tls else "CERT_NONE",
-    }
-    proxy = proxy_for(address, environment)
-    if proxy is None:
-        return urllib3.PoolManager(**options)
-    if not proxy.lower().startswith(("http://", "https://")):
-        raise FetchError(
-            f"the proxy {shown_url(proxy)} is of a kind that is not supported",
-            hint="set http_proxy and https_proxy to an http proxy",
-        )
-    proxy_address = parse_address(proxy)
-    proxy_headers = {}
-    if proxy_address.credentials is not None:
-        proxy_headers["Proxy-Authorization"] = _basic(proxy_address.credentials)
-    return urllib3.ProxyManager(proxy_address.url, proxy_headers=proxy_headers, **options)
-
-
-def _basic(credentials: str) -> str:
-    from binascii import b2a_base64
-
-    return "Basic " + b2a_base64(credentials.encode(), newline=False).decode()
 
 
 def _tls_failure(address: Address, error: Exception) -> FetchError:
