@@ -85,6 +85,7 @@ def test_a_rock_that_others_need_is_not_removed_unless_forced(
     assert (tree / "share/lua/5.1/base.lua").exists()
     assert run("remove", "--force", "base") == 0
     assert "The following packages may be broken by this forced removal:\ntop 1.0-1" in command.output
+    assert "Missing dependencies for top 1.0-1:\n   base (not installed)" in command.output
     assert not (tree / "share/lua/5.1/base.lua").exists()
 
 

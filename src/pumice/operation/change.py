@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pumice.operation.trees import read_spec
-from pumice.tree.dependencies import Installed, lua_provides, searched_trees
+from pumice.tree.dependencies import Installed, lua_provides, missing_report, searched_trees
 from pumice.tree.kinds import open_tree
 from pumice.tree.manifest import read_tree_manifest
 from pumice.tree.planner import Planner
@@ -14,7 +14,7 @@ from pumice.tree.wrapper import Wrapping, wrapper_trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from pumice.base.config import Config, TreeSpec
@@ -106,6 +106,7 @@ class TreeChange:
             provided=provided_rocks(config, asked),
             no_manifest=no_manifest,
             lib_extension=config.lib_extension,
+            platforms=config.platforms,
         )
 
     def commit(
@@ -121,6 +122,20 @@ class TreeChange:
         for level, text in plan.messages:
             # People know a generation tree by its root, not by the generation of the moment.
             self._progress.message(level, text.replace(self.spec.root, self._outer.tree.root))
+
+    def report_missing(self, names: Iterable[str], installed: Installed) -> None:
+        """LuaRocks's lines on what is missing, for the rocks of these names and those that need them.
+
+        LuaRocks goes through the whole tree each time; only these rocks can have come to miss something.
+        """
+        affected = set(names)
+        for name in tuple(affected):
+            affected |= self.manifest.needing(name)
+        for name in sorted(affected):
+            for version in self.manifest.versions(name):
+                dependencies = self.manifest.dependencies(name, version) or ()
+                for line in missing_report(name, version, dependencies, installed):
+                    self._progress.message("info", line)
 
     def _others(self) -> list[tuple[TreeSpec, TreeManifest]]:
         config = self.config

@@ -153,6 +153,7 @@ def deploy(
         added=sorted((name, each) for name in after for each in after[name] - before[name]),
         removed=sorted((name, each) for name in after for each in before[name] - after[name]),
     )
+    change.report_missing(before, planner.installed)
 
 
 def _check_hooks(rockspec: Rockspec, config: Config) -> None:

@@ -1,4 +1,4 @@
-"""Rocks from their sources: `.rockspec` and `.src.rock` files are built, sources are packed (contract 1.4)."""
+"""Rocks from sources: `.rockspec` and `.src.rock` files are built, sources are packed (contract 1.4)."""
 
 from __future__ import annotations
 

@@ -53,3 +53,4 @@ def remove(
                 error.message, hint=error.hint or "Remove those packages first, or use --force."
             ) from None
         change.commit(planner.finish(), removed=[(name, each) for each in versions])
+        change.report_missing([name], planner.installed)
