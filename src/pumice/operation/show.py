@@ -10,6 +10,7 @@ from pumice.operation.listing import InstalledRock, find_installed, pick_install
 from pumice.rock.rock_manifest import read_rock_manifest
 from pumice.rock.rockspec import load_rockspec
 from pumice.tree import layout
+from pumice.tree.dependencies import lua_provides
 from pumice.tree.manifest import read_tree_manifest
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pumice.rock.dependency import Dependency
     from pumice.rock.rockspec import Rockspec
 
-__all__ = ["RockReport", "provided_rocks", "show"]
+__all__ = ["RockReport", "show"]
 
 
 class RockReport(Value):
@@ -39,17 +40,6 @@ class RockReport(Value):
     build_dependencies: tuple[tuple[str, str], ...]
     test_dependencies: tuple[tuple[str, str], ...]
     indirect_dependencies: tuple[tuple[str, str], ...]
-
-
-def provided_rocks(config: Config) -> dict[str, str]:
-    """What the Lua itself and the configuration provide (contract 5.6): name → version."""
-    version = config.lua_version
-    provided = {**config.rocks_provided, "lua": f"{version}-1"}
-    if version == "5.2":
-        provided["bit32"] = "5.2-1"
-    elif version != "5.1":
-        provided["utf8"] = f"{version}-1"
-    return provided
 
 
 def show(
@@ -75,7 +65,7 @@ def show(
         _read(layout.rock_manifest_path(tree, rock.name, rock.version), rock), f"{rock_dir}/rock_manifest"
     )
     entry = read_tree_manifest(tree, progress).entry(rock.name, rock.version)
-    provided = provided_rocks(config)
+    provided = lua_provides(config.lua_version, configured=config.rocks_provided)
 
     def labelled(dependencies: Iterable[Dependency]) -> tuple[tuple[str, str], ...]:
         return tuple(
