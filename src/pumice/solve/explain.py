@@ -1,0 +1,163 @@
+"""A proof in plain words: who needs what, and what cannot be because of it."""
+
+from __future__ import annotations
+
+from pumice.solve.cause import Asked, InTree, Needs, Pinned, Unreadable, Unsupported
+from pumice.solve.core import facts_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pumice.rock.dependency import Dependency
+    from pumice.solve.cause import Cause
+    from pumice.solve.trail import Incompatibility
+    from pumice.solve.universe import Package, Universe
+
+__all__ = ["explain", "versions_text"]
+
+_IN_A_SENTENCE = 3
+_SHOWN_ALIKE = 3
+_SHOWN = 25
+
+
+def explain(universe: Universe, proof: Incompatibility) -> str:
+    """Why there is no answer: one sentence, or what cannot be and a line for each reason."""
+    causes = [fact.cause for fact in facts_of(proof) if fact.cause is not None]
+    asked = [cause.dependency for cause in causes if isinstance(cause, Asked)]
+    asked.sort(key=lambda dependency: dependency.full_name)
+    standing = sorted({cause.package.name for cause in causes if isinstance(cause, InTree)})
+    reasons = _reasons(universe, _in_order(causes, asked, standing))
+    outcome = _outcome(asked, standing)
+    if not reasons:
+        texts = _joined([str(dependency) for dependency in asked])
+        return f"{texts} are asked for, and no version of {asked[0].name} is all of that"
+    if len(reasons) <= _IN_A_SENTENCE:
+        return f"{_joined(reasons)}, so {outcome}"
+    shown = reasons[:_SHOWN]
+    if len(reasons) > len(shown):
+        shown.append(f"and {len(reasons) - len(shown)} more reasons")
+    return "\n  ".join([f"{outcome}:", *shown])
+
+
+def _in_order(causes: list[Cause], asked: list[Dependency], standing: list[str]) -> list[Cause]:
+    """Reasons as a reader follows them: from what is asked for to what that needs."""
+    by_name: dict[str, list[Cause]] = {}
+    for cause in causes:
+        if not isinstance(cause, Asked | InTree):
+            by_name.setdefault(cause.package.name, []).append(cause)
+    ordered: list[Cause] = []
+    names = [dependency.name for dependency in asked] + standing
+    seen: set[str] = set()
+    while names or by_name:
+        name = names.pop(0) if names else next(iter(by_name))
+        if name in seen:
+            continue
+        seen.add(name)
+        mine = by_name.pop(name, [])
+        mine.sort(key=_place, reverse=True)
+        ordered += mine
+        names += [cause.dependency.name for cause in mine if isinstance(cause, Needs)]
+    return ordered
+
+
+def _place(cause: Cause) -> int:
+    return -1 if isinstance(cause, Asked | InTree | Pinned) else cause.states
+
+
+def _reasons(universe: Universe, causes: list[Cause]) -> list[str]:
+    """A line for each cause; of many versions that need other versions of one rock, the newest."""
+    texts: dict[str, None] = {}
+    alike: dict[tuple[str, str], int] = {}
+    for cause in causes:
+        if isinstance(cause, Needs):
+            key = cause.package.name, cause.dependency.name
+            alike[key] = alike.get(key, 0) + 1
+            if alike[key] > _SHOWN_ALIKE:
+                continue
+        texts[_reason(universe, cause)] = None
+    for (name, needed), count in alike.items():
+        if count > _SHOWN_ALIKE:
+            rest = count - _SHOWN_ALIKE
+            texts[f"{rest} more {'requirement' if rest == 1 else 'requirements'} of {name} on {needed}"] = (
+                None
+            )
+    return list(texts)
+
+
+def _reason(universe: Universe, cause: Cause) -> str:
+    if isinstance(cause, Needs):
+        who, many = versions_text(cause.package, cause.states)
+        kind = "" if cause.kind == "dependency" else f" as a {cause.kind}"
+        return (
+            f"{who} {'need' if many else 'needs'} {cause.dependency}{kind}{_lack(universe, cause.dependency)}"
+        )
+    if isinstance(cause, Unsupported):
+        who, many = versions_text(cause.package, cause.states)
+        return f"{who} {'do' if many else 'does'} not support {cause.platforms}"
+    if isinstance(cause, Unreadable):
+        return f"what {versions_text(cause.package, cause.states)[0]} needs cannot be read ({cause.problem})"
+    if isinstance(cause, Pinned):
+        there = "" if cause.package.pin & cause.package.all else ", which is not to be had"
+        return f"{cause.package.name} is pinned to {cause.version}{there}"
+    raise AssertionError(cause)
+
+
+def _lack(universe: Universe, dependency: Dependency) -> str:
+    """What to say of a dependency that nothing at all satisfies."""
+    provided = universe.provided(dependency.name)
+    if provided is not None:
+        if dependency.name == "lua":
+            return f", but this is Lua {provided.text.rpartition('-')[0] or provided.text}"
+        return f", but {dependency.name} {provided} is provided and cannot be replaced"
+    package = universe.package(dependency.name, dependency.namespace)
+    if package.mask(dependency):
+        return ""
+    if not package.entries:
+        return ", but there is no rock of that name"
+    if dependency.namespace and not any(
+        namespace == dependency.namespace
+        for entry in package.entries
+        for _version, namespace in entry.present
+    ):
+        return f", but {dependency.namespace} has no such rock"
+    if len(package.entries) == 1:
+        return f", but there is only {package.entries[0].version}"
+    return f", but no version is (the newest is {package.entries[-1].version})"
+
+
+def versions_text(package: Package, states: int) -> tuple[str, bool]:
+    """Some states of a package as the subject of a sentence, and whether it is a plural."""
+    entries = package.states(states)
+    name = package.name
+    if len(entries) == 1:
+        entry = entries[0]
+        there = " (installed)" if entry.candidate is None else ""
+        texts = " and ".join([version.text for version, _namespace in entry.present])
+        return f"{name} {texts}{there}", len(entry.present) > 1
+    if len(entries) == len(package.entries):
+        return f"every version of {name}", False
+    if len(entries) == 2:
+        return f"{name} {entries[0].version} and {entries[1].version}", True
+    first, last = entries[0], entries[-1]
+    run = package.entries[package.entries.index(first) : package.entries.index(last) + 1]
+    if len(run) > len(entries):
+        return f"{len(entries)} versions of {name} between {first.version} and {last.version}", True
+    if last is package.entries[-1]:
+        return f"{name} {first.version} and newer", True
+    if first is package.entries[0]:
+        return f"{name} {last.version} and older", True
+    return f"{name} {first.version} to {last.version}", True
+
+
+def _outcome(asked: list[Dependency], standing: list[str]) -> str:
+    names = list(dict.fromkeys(str(dependency) for dependency in asked))
+    together = " together" if len(names) > 1 else ""
+    beside = (
+        f" while {_joined(standing)} {'stays' if len(standing) == 1 else 'stay'} installed"
+        if standing
+        else ""
+    )
+    return f"{_joined(names)} cannot be installed{together}{beside}"
+
+
+def _joined(texts: list[str]) -> str:
+    return " and ".join(texts) if len(texts) < 3 else f"{', '.join(texts[:-1])} and {texts[-1]}"
