@@ -9,7 +9,6 @@ misread: it falls through to the evaluator of Lua data, which has no limit of co
 from __future__ import annotations
 
 from pumice.errors import LuaDataError, ManifestError
-from pumice.lua.data import MANIFEST, evaluate, lua_type, sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def read_manifest(data: bytes, name: str) -> Repository:
     found = _read_canonical(data)
     if found is not None:
         return found
+    from pumice.lua.data import MANIFEST, evaluate
+
     try:
         table = evaluate(data, name, limits=MANIFEST).globals
     except LuaDataError as error:
@@ -148,6 +149,8 @@ def _archs(items: bytes) -> Archs | None:
 
 def _checked(table: Mapping[Any, Any]) -> Repository:
     """What an evaluated manifest lists, its types checked as LuaRocks does. Raises ManifestError."""
+    from pumice.lua.data import sequence
+
     for field, value in table.items():
         if field not in _FIELDS:
             raise _wrong(f"Unknown field {field}")
@@ -184,6 +187,8 @@ def _table(value: Any, field: str) -> dict[Any, Any]:
 
 
 def _type_of(value: Any) -> str:
+    from pumice.lua.data import lua_type
+
     return "array" if isinstance(value, list) else lua_type(value)
 
 

@@ -171,6 +171,10 @@ class Cache:
         """`answer` is what is known of the URL with this key from now on."""
         self._write(self._place("answers", key), answer.to_bytes())
 
+    def forget_answer(self, key: str) -> None:
+        """Nothing is known of the URL with this key."""
+        _forget(self._place("answers", key))
+
     # Digests of released files
 
     def seen(self, key: str) -> str | None:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-__all__ = ["Fetched", "fetch", "is_remote", "persistently"]
+__all__ = ["USER_AGENT", "Fetched", "check_kind", "fetch", "is_remote", "persistently"]
+
+USER_AGENT = f"Pumice/{__version__}"
 
 _TRIES = 3
 _FIRST_PAUSE = 0.25
@@ -55,7 +57,7 @@ def fetch(
     timeout: float = 30.0,
     progress: Progress | None = None,
     sha256: str | None = None,
-    user_agent: str = f"Pumice/{__version__}",
+    user_agent: str = USER_AGENT,
     verify_tls: bool = True,
     max_bytes: int = _LARGEST,
     expect: Literal["zip", "gzip"] | None = None,
@@ -170,13 +172,13 @@ def _written(
             if size > wanted.max_bytes:
                 raise _too_large(name, wanted.max_bytes)
             if len(head) < 4 and len(head := (head + piece)[:64]) >= 4:
-                _check_kind(name, head, wanted.expect, is_page)
+                check_kind(name, head, wanted.expect, is_page)
             digest.update(piece)
             output.write(piece)
             if progress is not None:
                 progress.advanced(name, len(piece))
         if len(head) < 4:
-            _check_kind(name, head, wanted.expect, is_page)
+            check_kind(name, head, wanted.expect, is_page)
         found = digest.hexdigest()
         if wanted.sha256 is not None and found != wanted.sha256:
             raise FetchError(
@@ -186,7 +188,8 @@ def _written(
     return Fetched(url, found, size)
 
 
-def _check_kind(name: str, head: bytes, expect: str | None, is_page: bool) -> None:
+def check_kind(name: str, head: bytes, expect: str | None, is_page: bool) -> None:
+    """Raises FetchError if a file that begins with `head` is not of the kind `expect` (None: any)."""
     if expect is None or head.startswith(_MAGIC[expect]):
         return
     if is_page or head.lstrip()[:1] == b"<":

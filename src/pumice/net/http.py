@@ -31,6 +31,11 @@ _LEAST_IN_STALL = 512
 class TransientError(Exception):
     """The request failed in a way that may pass: it is worth another try. The text says how."""
 
+    def __init__(self, text: str, *, unreachable: bool = False) -> None:
+        super().__init__(text)
+        self.unreachable = unreachable
+        """Nobody answered at all: other files of the same server will not come either."""
+
 
 class MissingError(FetchError):
     """The server answers, and has no such file."""
@@ -170,14 +175,18 @@ def _one(address: Address, headers: dict[str, str], connections: Connections) ->
     except urllib3.exceptions.SSLError as error:
         raise _tls_failure(address, error) from error
     except urllib3.exceptions.ProxyError as error:
-        raise TransientError(f"the proxy for {shown_url(address.url)} cannot be reached") from error
+        raise TransientError(
+            f"the proxy for {shown_url(address.url)} cannot be reached", unreachable=True
+        ) from error
     except urllib3.exceptions.NameResolutionError as error:
-        raise TransientError(f"the name {address.host} is not known") from error
+        raise TransientError(f"the name {address.host} is not known", unreachable=True) from error
     except urllib3.exceptions.NewConnectionError as error:
         raise _unreachable(address) from error
     except urllib3.exceptions.ConnectTimeoutError as error:
         seconds = f"{connections.timeout:g}"
-        raise TransientError(f"{address.host} did not answer within {seconds} seconds") from error
+        raise TransientError(
+            f"{address.host} did not answer within {seconds} seconds", unreachable=True
+        ) from error
     except urllib3.exceptions.TimeoutError as error:
         raise TransientError(f"no answer came for {connections.stall:g} seconds") from error
     except urllib3.exceptions.LocationValueError as error:
@@ -187,7 +196,7 @@ def _one(address: Address, headers: dict[str, str], connections: Connections) ->
 
 
 def _unreachable(address: Address) -> TransientError:
-    return TransientError(f"the connection to {address.host}:{address.port} failed")
+    return TransientError(f"the connection to {address.host}:{address.port} failed", unreachable=True)
 
 
 def _tls_failure(address: Address, error: Exception) -> FetchError:
