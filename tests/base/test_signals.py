@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 
 import pytest
 
@@ -32,6 +34,26 @@ def test_a_deferred_signal_comes_on_leaving():
             reached.append("outer")
         reached.append("after")
     assert reached == ["inner", "outer"]
+
+
+@pytest.mark.adversary(52)
+def test_a_signal_that_another_thread_gets_waits_too():
+    """Its kernel thread takes what this one has masked; Python handles it in this one."""
+    reached = []
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        with pytest.raises(Interrupted), Interruptible():
+            with Deferred():
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.05)
+                reached.append("inside")
+            reached.append("after")
+    finally:
+        done.set()
+        other.join()
+    assert reached == ["inside"]
 
 
 def test_a_second_signal_does_not_tear_the_cleaning_up():

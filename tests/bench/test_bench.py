@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def bench(project: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_cost_of_children_of_the_command_is_counted(bench: Any, tmp_path: Path) -> None:
-    busy = f"{sys.executable} -c 'sum(range(6000000))'; true"
+    busy = f"{shlex.quote(sys.executable)} -c 'sum(range(6000000))'; true"
     cost = bench("measure").weigh(
         ["/bin/sh", "-c", busy], cwd=tmp_path, environment={}, output=tmp_path / "o"
     )

@@ -81,6 +81,7 @@ def test_a_large_source_keeps_its_lines():
         assert problem.line == 50_001
 
 
+@pytest.mark.sweep
 def test_a_source_that_cannot_fit_is_a_problem():
     for lua in LUAS:
         assert compile_check(b" " * (64 << 20), lua, "f") is None
@@ -100,6 +101,7 @@ def test_deep_syntax_is_a_problem(lua):
         assert compile_check(b"x = " + opening * 100_000, lua, "f") is not None
 
 
+@pytest.mark.sweep
 def test_a_parser_that_takes_quadratic_time_is_stopped():
     """Limit: 5 s of CPU."""
     before = time.process_time()

@@ -11,6 +11,7 @@ from pumice.errors import Interrupted
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
     from types import FrameType, TracebackType
 else:
     try:
@@ -24,18 +25,41 @@ _STOPPING = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
 
 
 class Deferred:
-    """Inside, a stopping signal to this thread waits; it is delivered on leaving. May be nested."""
+    """Inside, a stopping signal waits; it is delivered on leaving. May be nested.
 
-    __slots__ = ("_before",)
+    The mask holds for this thread, whatever the signal would do. While other threads live the kernel may give
+    them a signal of the process, which Python then handles here: so the handlers wait too.
+    """
+
+    __slots__ = ("_arrived", "_handlers", "_mask")
 
     def __enter__(self) -> Deferred:
-        self._before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _STOPPING)
+        self._mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _STOPPING)
+        self._arrived: list[int] = []
+        self._handlers: list[tuple[int, Callable[[int, FrameType | None], object]]] = []
+        for number in _STOPPING:
+            handler = _signal.getsignal(number)
+            if callable(handler):
+                try:
+                    _signal.signal(number, self._note)
+                except ValueError:
+                    # Handlers run in the main thread, and this is another one.
+                    break
+                self._handlers.append((number, handler))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._before)
+        for number, handler in self._handlers:
+            _signal.signal(number, handler)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._mask)
+        for number, handler in self._handlers:
+            if number in self._arrived:
+                handler(number, None)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._arrived.append(number)
 
 
 class Interruptible:
