@@ -23,6 +23,7 @@ GLOBAL = (
         "Restrict downloads to paths matching the given URL.",
         "<url>",
     ),
+    Option(("--offline",), "Ask no server: use what the cache and local servers have."),
     Option(("--namespace",), "Specify the rocks server namespace to use.", "<namespace>"),
     Option(("--lua-dir",), "Which Lua installation to use.", "<prefix>"),
     Option(("--lua-version",), "Which Lua version to use.", "<ver>"),
@@ -73,5 +74,7 @@ INSTALLING = (
         ("--check-lua-versions",), "If the rock can't be found, report if it is available for another Lua."
     ),
     Option(("--no-manifest",), "Skip creating/updating the manifest."),
+    Option(("--pin",), "Pin the exact dependencies into a luarocks.lock file."),
+    Option(("--dry-run",), "Say what would be installed, and stop there."),
     DEPS_MODE,
 )

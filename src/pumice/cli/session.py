@@ -65,6 +65,11 @@ class Session:
         namespace = self.arguments.text("namespace")
         return namespace.lower() if namespace else None
 
+    @property
+    def offline(self) -> bool:
+        """Whether no server may be asked (--offline)."""
+        return self.arguments.flag("offline")
+
     def named_rock(self, word: str) -> tuple[str, str | None]:
         """A rock argument `name` or `namespace/name`, lower-case (contract 1.1)."""
         namespace, slash, name = word.partition("/")
