@@ -96,7 +96,7 @@ def _from_rock(candidate: Candidate, offer: Offer, downloader: Downloader) -> by
         name = rockspec_filename(candidate.name, candidate.version)
         with open_zip(path) as archive:
             for member in archive.members:
-                if member.kind == "file" and member.name in (name, f"rockspec/{name}"):
+                if member.kind == "file" and member.name == name:
                     return archive.read(member.name)
     raise DataError(
         f"{offer.file_name} on {offer.server} holds no {name}", hint="tell whoever runs the server"

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Any
 
-__all__ = ["HEAD_FILE", "Graph", "Head", "parse_head", "parse_record", "record_path"]
+__all__ = [
+    "FORMAT",
+    "HEAD_FILE",
+    "Graph",
+    "Head",
+    "most_specific",
+    "parse_head",
+    "parse_record",
+    "record_path",
+]
 
 HEAD_FILE = "pumice-index.json"
 FORMAT = 1
@@ -99,6 +108,14 @@ def parse_record(data: bytes, name: str, server: str, platforms: Collection[str]
     return entries
 
 
+def most_specific(platforms: Collection[str]) -> str:
+    """The platform that says most of a system; under it stand whole lists that replace the usual ones."""
+    for platform in reversed(OVERRIDE_ORDER):
+        if platform in platforms:
+            return platform
+    return ""
+
+
 def _file(arch: str, told: Any) -> File:
     if not isinstance(told, dict):
         return File(arch)
@@ -109,13 +126,9 @@ def _file(arch: str, told: Any) -> File:
 def _facts(told: Mapping[str, Any], platforms: Collection[str], what: str) -> Facts:
     overrides = told.get("overrides")
     if isinstance(overrides, dict):
-        # Each override holds whole lists, for the systems on which the platform is the most specific one.
-        for platform in reversed(OVERRIDE_ORDER):
-            if platform in platforms:
-                chosen = overrides.get(platform)
-                if isinstance(chosen, dict):
-                    told = {**told, **chosen}
-                break
+        chosen = overrides.get(most_specific(platforms))
+        if isinstance(chosen, dict):
+            told = {**told, **chosen}
     lists = []
     for field in _LISTS:
         texts = told.get(field, [])
