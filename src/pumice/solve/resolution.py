@@ -79,7 +79,7 @@ def resolution_of(
     roots += [entry for entry in answer.values() if entry.candidate is not None]
     order = _ordered(universe, roots, answer, tested)
     needs: dict[Package, list[tuple[str, str]]] = {}
-    for entry in [*order, *[other for other in answer.values() if other not in set(order)]]:
+    for entry in dict.fromkeys([*order, *answer.values()]):
         for edge in _edges(universe, entry, tested):
             target = answer.get(edge.dependency.name)
             if edge.target is None or target is None or not edge.mask & target.bit:

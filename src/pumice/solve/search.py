@@ -9,7 +9,6 @@ tree upgraded only as far as it must be.
 from __future__ import annotations
 
 from pumice.solve.cause import Asked, InTree, Needs, Pinned, Unreadable, Unsupported
-from pumice.solve.situation import PREFER_INSTALLED
 from pumice.solve.trail import Incompatibility, Trail
 from pumice.solve.universe import ABSENT
 
@@ -38,7 +37,7 @@ class Search:
         self._requests = requests
         self._touched = touched
         """Names that a request, or what it may need, has to do with; grows."""
-        self._prefer = {request.dependency.name: request.prefer for request in requests}
+        self._asked = {request.dependency.name: request for request in requests}
         self._tested = {request.dependency.name for request in requests if request.tests}
         self._trail = Trail()
         self._agenda: list[Package] = []
@@ -57,9 +56,7 @@ class Search:
             return True
         while self._next < len(self._agenda):
             package = self._agenda[self._next]
-            entry = package.best(
-                self._trail.domain(package) & ~ABSENT, self._prefer.get(package.name, PREFER_INSTALLED)
-            )
+            entry = package.best(self._trail.domain(package) & ~ABSENT, self._asked.get(package.name))
             touched = self._load(entry)
             if self._universe.stale or self._widened:
                 return False

@@ -112,23 +112,23 @@ class Solver:
     def _fetch_ahead(self, requests: Sequence[Request]) -> None:
         """Announces what the walk will ask, level by level, so that each level is one batch for the table."""
         universe = self._universe
-        wanted = [(request.dependency, request.prefer, True) for request in requests]
+        wanted: list[tuple[Dependency, Request | None]] = [(each.dependency, each) for each in requests]
         seen: set[tuple[str, str]] = set()
         while wanted:
-            universe.announce([dependency for dependency, _prefer, _strict in wanted])
+            universe.announce([dependency for dependency, _request in wanted])
             entries: list[Entry] = []
-            for dependency, prefer, strict in wanted:
+            for dependency, request in wanted:
                 key = dependency.name, dependency.text
                 if key in seen or universe.provided(dependency.name) is not None:
                     continue
                 seen.add(key)
                 package = universe.package(dependency.name, dependency.namespace)
-                mask = (package.strict_mask(dependency) if strict else package.mask(dependency)) & package.pin
-                if mask and not mask & ABSENT:
-                    entries.append(package.best(mask, prefer))
+                mask = package.strict_mask(dependency) if request else package.mask(dependency)
+                if mask & package.pin and not mask & ABSENT:
+                    entries.append(package.best(mask & package.pin, request))
             universe.announce((), entries)
             wanted = [
-                (edge.dependency, "installed", False)
+                (edge.dependency, None)
                 for entry in entries
                 for edge in (*universe.load(entry), *entry.test_edges)
             ]

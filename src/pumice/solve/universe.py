@@ -2,7 +2,8 @@
 
 Bit 0 of a mask means that the rock is not installed at all, bit n that it is in the state `entries[n - 1]`:
 a version from the table, or `kept`, the versions that are in the tree, left as they are. States are sorted by
-LuaRocks's order, so the highest bit of a set is what LuaRocks would take. Versions are no points of a line
+LuaRocks's order, so the highest bit of a set is what LuaRocks would take; what it does not order (`1.0-1`,
+`1.0.0-1`) stands in the order of the texts. Versions are no points of a line
 (docs/decisions/0003-versions.md), so each constraint is asked of each version, once.
 """
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from pumice.rock.dependency import Dependency
     from pumice.rock.version import Version
-    from pumice.solve.situation import InstalledRock, Situation
+    from pumice.solve.situation import InstalledRock, Request, Situation
     from pumice.solve.table import Candidate, Facts, Table
 
+    Place = tuple[int, tuple[int | float, ...], str]
     Present = tuple[Version, str | None]
 
 __all__ = ["ABSENT", "BUILD", "RUN", "TEST", "Edge", "Entry", "Package", "Universe"]
@@ -114,12 +116,12 @@ class Package:
         self.texts: dict[int, str] = {}
         """The words of the first dependency that asked for a set."""
         here = {rock.version for rock in installed}
-        kept_place: tuple[int, tuple[int | float, ...]] = (0, ())
-        ranked: list[tuple[tuple[int, tuple[int | float, ...]], Entry]] = []
+        kept_place: Place = (0, (), "")
+        ranked: list[tuple[Place, Entry]] = []
         for candidate in candidates:
             version = parse_version(candidate.version)
             namespace = candidate.namespace
-            place = (1 if namespace else 2, sort_key(version))
+            place = (1 if namespace else 2, sort_key(version), version.text)
             if candidate.version in here and (
                 namespace is None or any(rock.namespace == namespace for rock in installed)
             ):
@@ -169,15 +171,20 @@ class Package:
             self.texts.setdefault(known, str(dependency)[len(dependency.full_name) :].strip())
         return known
 
-    def best(self, mask: int, prefer: str = PREFER_INSTALLED) -> Entry:
-        """What to take of a set, which must have a state other than `ABSENT`."""
+    def best(self, mask: int, request: Request | None = None) -> Entry:
+        """What to take of a set that has a state other than `ABSENT`; without a request, for a dependency."""
         highest = self.entries[mask.bit_length() - 2]
         kept = self.kept
         if kept is not None and kept.bit & mask:
-            if prefer == PREFER_INSTALLED:
+            if request is None or request.prefer == PREFER_INSTALLED:
                 return kept
-            if prefer == NEWEST and not highest.version > kept.version:
+            if request.prefer == NEWEST and not highest.version > kept.version:
                 return kept
+            if highest is kept and len(kept.present) > 1 and mask & self.all & ~kept.bit:
+                # Of several installed versions, the one that was asked for may not be the highest.
+                other = self.best(mask & ~kept.bit, request)
+                fitting = [pair[0] for pair in kept.present if _accepts(request.dependency, pair)]
+                return kept if fitting and _place(other.version) < _place(fitting[-1]) else other
         if self.preferred & mask:
             return self.entries[(self.preferred & mask).bit_length() - 2]
         return highest
@@ -323,6 +330,10 @@ class Universe:
             return Edge(dependency, kind, None, ABSENT if dependency.accepts(provided) else 0)
         package = self.package(dependency.name, dependency.namespace)
         return Edge(dependency, kind, package, package.mask(dependency))
+
+
+def _place(version: Version) -> tuple[tuple[int | float, ...], str]:
+    return sort_key(version), version.text
 
 
 def _key(candidate: Candidate) -> tuple[str, str, str | None]:

@@ -30,7 +30,7 @@ def walk(universe: Universe, requests: Sequence[Request]) -> dict[str, Entry] | 
         allowed = package.strict_mask(request.dependency) & package.pin
         if not allowed:
             return None
-        entry = package.best(allowed, request.prefer)
+        entry = package.best(allowed, request)
         if not _install(universe, entry, chosen, request.tests):
             return None
     return _settled(universe, requests, chosen)
