@@ -209,33 +209,35 @@ class Cache:
         """How much each part holds."""
         found = []
         for part in (*_PARTS, _KEPT):
-            files = [size for _, size in self._listed(part)]
+            files = [status.st_size for _, status in self._listed(part)]
             found.append(CacheUse(part, len(files), sum(files)))
         return tuple(found)
 
-    def clean(self, *, everything: bool = False) -> CacheUse:
+    def clean(self, *, everything: bool = False, before: float | None = None) -> CacheUse:
         """Removes what can be fetched again, and with `everything` also which digests have been seen.
 
-        Safe beside commands that use the cache: they have what they need under names of their own.
+        `before`: only what was put there before that time. Safe beside commands that use the cache: they have what they need under names of their own.
         """
         count = freed = 0
         for part in (*_PARTS, _KEPT) if everything else _PARTS:
-            for path, size in self._listed(part):
+            for path, status in self._listed(part):
+                if before is not None and status.st_mtime >= before:
+                    continue
                 try:
                     os.unlink(path)
                 except OSError:
                     continue
                 count += 1
-                freed += size
+                freed += status.st_size
         return CacheUse("all", count, freed)
 
-    def _listed(self, part: str) -> list[tuple[str, int]]:
+    def _listed(self, part: str) -> list[tuple[str, os.stat_result]]:
         found = []
         for folder, _, names in os.walk(os.path.join(self.directory, part)):
             for name in names:
                 path = os.path.join(folder, name)
                 try:
-                    found.append((path, os.lstat(path).st_size))
+                    found.append((path, os.lstat(path)))
                 except OSError:
                     continue
         return found
