@@ -25,6 +25,7 @@ class Entry(Value):
 
 _ROCKS = "Make, pack and install rocks"
 _TREE = "Look at a tree, and mend it"
+_SERVERS = "Look at servers, and be one"
 _FILES = "Look at files"
 _KONG = "Kong plugins"
 _TOOL = "Pumice itself"
@@ -38,7 +39,7 @@ COMMANDS: dict[str, Entry] = {
             "install",
             "install",
             _ROCKS,
-            "Install rocks: files or URLs, any number of them at once.",
+            "Install rocks by name, file or URL, any number of them at once.",
             changes=True,
         ),
         Entry("remove", "remove", _ROCKS, "Uninstall a rock.", changes=True),
@@ -51,6 +52,16 @@ COMMANDS: dict[str, Entry] = {
         Entry("repair", "repair", _TREE, "Mend what can be mended in a tree.", changes=True),
         Entry("history", "history", _TREE, "List the generations of a generation tree."),
         Entry("rollback", "rollback", _TREE, "Go back to an earlier generation: one rename.", changes=True),
+        Entry("search", "search", _SERVERS, "Query the LuaRocks servers."),
+        Entry(
+            "download",
+            "download",
+            _SERVERS,
+            "Download a specific rock file from a rocks server.",
+            changes=True,
+        ),
+        Entry("index", "index", _SERVERS, "Make a directory of rocks a server.", changes=True),
+        Entry("cache", "cache", _SERVERS, "Show, empty or find the cache of downloads.", changes=True),
         Entry("lint", "lint", _FILES, "Check syntax of a rockspec."),
         Entry("inspect", "inspect", _FILES, "Show what is in any rockspec, rock, directory or tree."),
         Entry("new", "new", _KONG, "Start a Kong plugin project that passes its own check.", changes=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pumice.cli.arguments import Command, Positional
+from pumice.cli.arguments import Command, Option, Positional
 from pumice.cli.options import JSON, PORCELAIN
 from pumice.errors import EXIT_OK
 from pumice.operation.listing import find_installed
@@ -22,12 +22,22 @@ COMMAND = Command(
         Positional("filter", "A substring of a rock name to filter by.", "?"),
         Positional("version", "Rock version to filter by.", "?"),
     ),
-    options=(PORCELAIN, JSON),
+    options=(
+        Option(
+            ("--outdated",),
+            "List only rocks for which there is a higher version available in the rocks server.",
+        ),
+        PORCELAIN,
+        JSON,
+    ),
 )
 
 
 def run(arguments: Arguments, session: Session) -> int:
     """Prints the rocks of the chosen tree, or of every tree."""
+    if arguments.flag("outdated"):
+        _print_outdated(arguments, session)
+        return EXIT_OK
     config, terminal = session.config, session.terminal
     rocks = find_installed(
         session.trees,
@@ -80,3 +90,31 @@ def _print_json(rocks: list[InstalledRock], session: Session) -> None:
                 }
             )
         )
+
+
+def _print_outdated(arguments: Arguments, session: Session) -> None:
+    from pumice.operation.outdated import find_outdated
+
+    terminal = session.terminal
+    rocks = find_outdated(
+        session.trees,
+        (arguments.text("filter") or "").lower(),
+        arguments.text("version"),
+        session.config,
+        terminal,
+        namespace=session.namespace,
+        offline=session.offline,
+    )
+    if arguments.flag("json"):
+        import json
+
+        for rock in rocks:
+            facts = {field: getattr(rock, field) for field in ("name", "installed", "available", "server")}
+            terminal.print(json.dumps(facts))
+    elif arguments.flag("porcelain"):
+        for rock in rocks:
+            terminal.print("\t".join((rock.name, rock.installed, rock.available, rock.server)))
+    else:
+        terminal.print("\nOutdated rocks:\n---------------\n")
+        for rock in rocks:
+            terminal.print(f"{rock.name}\n   {rock.installed} < {rock.available} at {rock.server}\n")

@@ -216,7 +216,8 @@ class Cache:
     def clean(self, *, everything: bool = False, before: float | None = None) -> CacheUse:
         """Removes what can be fetched again, and with `everything` also which digests have been seen.
 
-        `before`: only what was put there before that time. Safe beside commands that use the cache: they have what they need under names of their own.
+        `before`: only what was put there before that time. Safe beside commands that use the cache: they
+        have what they need under names of their own.
         """
         count = freed = 0
         for part in (*_PARTS, _KEPT) if everything else _PARTS:
