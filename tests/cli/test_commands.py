@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -21,7 +22,18 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(command: Any, tree: Path) -> Callable[..., int]:
     """Runs a command on the tree."""
-    return lambda *words, **named: command(f"--tree={tree}", *words, **named)
+    server = tree.parent / "server"
+    server.mkdir(exist_ok=True)
+    for version in ("5.1", "5.4"):
+        empty = "commands = {}\nmodules = {}\nrepository = {}\n"
+        (server / f"manifest-{version}").write_text(empty)
+
+    def call(*words: str, **named: Any) -> int:
+        # no test asks the public servers: this one has nothing
+        own = () if any("-server" in word for word in words) else (f"--only-server={server}",)
+        return int(command(f"--tree={tree}", *own, *words, **named))
+
+    return call
 
 
 Run = Callable[..., int]
@@ -51,7 +63,8 @@ def test_a_missing_dependency_stops_everything(
     lacking = make_rock("lacking", "1.0-1", {"lua/lacking.lua": ""}, ["nowhere >= 2"])
     assert run("install", str(fine), str(lacking)) == 1
     assert "Missing dependencies for lacking 1.0-1:\n   nowhere >= 2 (not installed)" in command.output
-    assert "Error: Could not satisfy dependency nowhere >= 2" in command.output
+    assert "Error: " in command.output
+    assert "nowhere >= 2" in command.output.partition("Error: ")[2]
     assert not (tree / "share").exists()
     assert run("install", "--deps-mode=none", str(lacking)) == 0
     assert run("install", "--nodeps", str(lacking)) == 0
@@ -294,6 +307,19 @@ def test_repair_says_what_it_cannot_mend(run: Run, command: Any, tree: Path, mak
     assert "not mended: " in command.output
     assert run("repair", str(rock)) == 0
     assert (tree / "share/lua/5.1/a.lua").exists()
+
+
+def test_repair_takes_down_what_a_lost_rock_left_in_the_place_of_another(
+    run: Run, command: Any, tree: Path, make_rock: MakeRock
+) -> None:
+    first = make_rock("a", "1.0-1", {"bin/tool": "print(1)\n"})
+    second = make_rock("b", "1.0-1", {"bin/tool": "print(2)\n"})
+    assert run("install", str(first), str(second)) == 0
+    shutil.rmtree(tree / "lib/luarocks/rocks-5.1/a")
+    shutil.rmtree(command.home / ".cache")
+    assert run("repair") == 0
+    assert "/b/1.0-1/bin/tool" in (tree / "bin/tool").read_text()
+    assert run("verify") == 0
 
 
 @pytest.mark.adversary(52)

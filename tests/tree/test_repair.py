@@ -133,3 +133,14 @@ def test_an_entry_without_a_rock_goes(installed, tools):
     manifest = TreeManifest.parse((installed.root / ROCKS / "manifest").read_bytes(), "manifest")
     assert manifest.names() == ["m"]
     assert verify_tree(installed.tree, manifest).errors == ()
+
+
+@pytest.mark.parametrize("lost", ["m/2.0-1/rock_manifest", "z/1.0-1/z-1.0-1.rockspec"])
+def test_a_rock_that_cannot_be_mended_keeps_its_entry(installed, tools, lost):
+    """The tree manifest is then all that names its files: `remove` must still find them."""
+    (installed.root / ROCKS / lost).unlink()
+    before = tools.snapshot(installed.root)
+    found = repair(installed, tools)
+    assert found.mended == ()
+    assert len(found.unmended) == 1
+    assert before == tools.snapshot(installed.root)

@@ -131,3 +131,18 @@ def test_what_a_gateway_may_not_read_is_warned_of(installed):
     )
     assert found["lib/lua"] == "its mode 750 does not let other users, such as a gateway's, into it"
     assert report_on(installed).errors == ()
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "is missing"), (b"junk", "cannot be used")])
+def test_a_manifest_that_is_lost_is_an_error(installed, text, message):
+    """The rocks are there, but LuaRocks would not find them."""
+    path = installed.root / ROCKS / "manifest"
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text)
+    assert errors(installed) == [(f"{ROCKS}/manifest", message)]
+
+
+def test_an_empty_tree_needs_no_manifest(bench):
+    """Nothing was ever installed."""
+    assert errors(bench) == []

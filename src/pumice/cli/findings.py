@@ -8,7 +8,12 @@ if TYPE_CHECKING:
 
     from pumice.kong.finding import Finding
 
-__all__ = ["finding_lines", "table"]
+__all__ = ["counted", "finding_lines", "table"]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def finding_lines(found: Iterable[Finding]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Positional
+from pumice.cli.findings import counted
 from pumice.errors import EXIT_OK, CheckError
 from pumice.operation.repair import repair
 
@@ -32,7 +33,7 @@ def run(arguments: Arguments, session: Session) -> int:
         session.terminal.print(f"not mended: {text}")
     if result.unmended:
         raise CheckError(
-            f"{len(result.unmended)} things could not be mended in {session.config.tree.root}.",
+            f"{counted(len(result.unmended), 'error')} could not be mended in {session.config.tree.root}.",
             hint="Name the .rock files that hold the lost contents, or install those rocks again.",
         )
     if not result.mended:

@@ -46,15 +46,10 @@ def run(arguments: Arguments, session: Session) -> int:
             "\n".join(table(("plugin", "version", "priority", "phases", "files", "digest"), _rows(shipped)))
         )
     failed = [plugin for plugin in shipped.plugins if not plugin.ok]
-    if failed or not shipped.plugins:
-        back = " It is back on the generation before." if shipped.rolled_back else ""
-        if not failed:
-            raise TreeError(
-                f"The node has the rock, but there is no Kong plugin in it.{back}",
-                hint="A plugin has the modules kong.plugins.NAME.handler and .schema.",
-            )
+    if failed:
         raise TreeError(
-            f"The node does not load {failed[0].name}: {failed[0].error}.{back}", hint=failed[0].hint
+            f"The node does not load {failed[0].name}: {failed[0].error}. The node is back on what it had.",
+            hint=failed[0].hint,
         )
     terminal.message("info", f"The node in {shipped.node} loads it.")
     return EXIT_OK

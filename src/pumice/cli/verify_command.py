@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command
+from pumice.cli.findings import counted
 from pumice.cli.options import JSON
 from pumice.errors import EXIT_OK, CheckError
 from pumice.operation.verify import verify
@@ -45,11 +46,13 @@ def run(arguments: Arguments, session: Session) -> int:
         for problem in report.problems:
             session.terminal.print(f"{problem.severity}: {problem.path}: {problem.message}")
         session.terminal.message(
-            "info", f"{report.files} files of {report.rocks} rocks checked in {session.config.tree.root}."
+            "info",
+            f"{counted(report.files, 'file')} of {counted(report.rocks, 'rock')} checked in "
+            f"{session.config.tree.root}.",
         )
     if report.errors:
         raise CheckError(
-            f"{len(report.errors)} things are wrong in {session.config.tree.root}.",
+            f"{counted(len(report.errors), 'error')} in {session.config.tree.root}.",
             hint="`pumice repair` mends what can be mended.",
         )
     return EXIT_OK

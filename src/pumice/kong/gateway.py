@@ -135,10 +135,14 @@ def _refusal(plugin: Plugin, loaded: Loaded, sandbox: Sandbox) -> tuple[str, str
                 return f"{plugin.name} plugin is enabled but not installed; no plugin found", where
             if job.kind == "schema":
                 return f"no configuration schema found for plugin: {plugin.name}", where
-        return (
-            f"error loading module '{job.module}': {loaded.error}",
-            "run 'pumice check' on the plugin's source",
-        )
+        if "undefined symbol: luaopen_" in loaded.error:
+            function = loaded.error.rpartition("undefined symbol: ")[2].split()[0]
+            hint = (
+                f"its C source has to define {function}; Lua leaves out what stands before the first hyphen"
+            )
+        else:
+            hint = "run 'pumice check' on the plugin's source"
+        return f"error loading module '{job.module}': {loaded.error}", hint
     if any(effect.call == "os.exit" for effect in loaded.effects):
         return f"{job.module} calls os.exit while it loads", "the gateway would end without a word"
     if job.kind == "handler":

@@ -11,13 +11,16 @@ from pumice.tree.repair import plan_repair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pumice.base.config import Config
     from pumice.base.progress import Progress
     from pumice.rock.rock import Rock
+    from pumice.tree.repair import Repair
 
 __all__ = ["Repaired", "repair"]
+
+_LOOKS = 3
 
 
 class Repaired(Value):
@@ -28,19 +31,28 @@ class Repaired(Value):
 
 
 def repair(rocks: Sequence[str], config: Config, progress: Progress) -> Repaired:
-    """The tree is as it should be, as far as that can be, in one transaction.
+    """The tree is as it should be, as far as that can be.
 
-    `rocks`: rock files or URLs to take lost contents from before the cache is asked. Raises PumiceError;
-    then nothing has changed.
+    `rocks`: rock files or URLs to take lost contents from before the cache is asked. Each look at the tree is
+    one transaction; a second one follows when the first has changed something, for what a rock that is gone
+    for good had left in another's place shows only then. Raises PumiceError.
     """
-    with (
-        WorkDir(config, "repair") as work,
-        TreeChange(config, "repair", progress) as change,
-    ):
+    with WorkDir(config, "repair") as work:
         given: dict[tuple[str, str], Rock] = {}
         for request in rocks:
             rock = obtain(request, config, progress, work)
             given[rock.name, rock.version] = rock
+        mended: list[str] = []
+        for _ in range(_LOOKS):
+            result = _look(given, config, progress)
+            mended += result.mended
+            if result.plan is None:
+                break
+        return Repaired(tuple(mended), result.unmended)
+
+
+def _look(given: Mapping[tuple[str, str], Rock], config: Config, progress: Progress) -> Repair:
+    with TreeChange(config, "repair", progress) as change:
 
         def supply(name: str, version: str) -> Rock | None:
             return given.get((name, version)) or cached_rock(change.spec, name, version, config)
@@ -55,4 +67,4 @@ def repair(rocks: Sequence[str], config: Config, progress: Progress) -> Repaired
         )
         if result.plan is not None:
             change.commit(result.plan.replace(messages=()))
-        return Repaired(result.mended, result.unmended)
+        return result

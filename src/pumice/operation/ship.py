@@ -10,8 +10,10 @@ import os
 
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
+from pumice.errors import TreeError
 from pumice.kong.gateway import verify_plugins
 from pumice.kong.package import module_of_path
+from pumice.kong.plugin import find_plugins
 from pumice.operation.change import TreeChange
 from pumice.operation.check import check_path, check_rock
 from pumice.operation.deploy import InstallOptions, deploy
@@ -21,6 +23,8 @@ from pumice.tree.layout import module_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pumice.base.config import Config
     from pumice.base.progress import Progress
     from pumice.kong.check import Report
@@ -55,8 +59,9 @@ class Shipped(Value):
 def ship(path: str, config: Config, progress: Progress, *, check: bool = True) -> Shipped:
     """Ships the plugin at `path` (a directory, a rockspec or a rock) to the embedded node.
 
-    Stops at the first step that fails; a node that does not load the plugin is taken back to the generation
-    before. `check` False leaves the check out, never the proof. Raises PumiceError.
+    Stops at the first step that fails, a rock without a plugin included; a node that does not load the plugin
+    is taken back to the generation before. `check` False leaves the check out, never the proof. Raises
+    PumiceError.
     """
     absolute = os.path.normpath(os.path.join(config.cwd, path))
     if absolute.endswith(".rock"):
@@ -73,6 +78,13 @@ def ship(path: str, config: Config, progress: Progress, *, check: bool = True) -
             if not report.ok:
                 return Shipped(report)
         rock = _obtain(absolute, config, progress, work)
+        names = _module_names(rock, config)
+        if not find_plugins(names):
+            raise TreeError(
+                f"There is no Kong plugin in {rock.name} {rock.version}; nothing was shipped.",
+                hint="A plugin has the modules kong.plugins.NAME.handler and .schema; `pumice install` takes "
+                "any rock.",
+            )
         if check and report is None:
             report = check_rock(rock, config)
             if not report.ok:
@@ -80,12 +92,12 @@ def ship(path: str, config: Config, progress: Progress, *, check: bool = True) -
         packed = os.path.join(home, ".pumice", rock_filename_of(rock))
         _make_private_folder(os.path.dirname(packed))
         write_rock(rock, packed)
-        return _install_and_prove(rock, packed, report, config, progress)
+        return _install_and_prove(rock, names, packed, report, config, progress)
 
 
 def _obtain(path: str, config: Config, progress: Progress, work: WorkDir) -> Rock:
     if path.endswith(".rock"):
-        from pumice.operation.install import obtain
+        from pumice.operation.obtain import obtain
 
         return obtain(path, config, progress, work)
     from pumice.operation.make import build_directory
@@ -106,8 +118,19 @@ def _make_private_folder(folder: str) -> None:
         write_atomic(ignore, b"*\n")
 
 
+def _module_names(rock: Rock, config: Config) -> list[str]:
+    names = [module_of_path(file.path) for file in rock.section("lua")]
+    names += [module_name(file.path, config.lib_extension) for file in rock.section("lib")]
+    return [name for name in names if name is not None]
+
+
 def _install_and_prove(
-    rock: Rock, packed: str, report: Report | None, config: Config, progress: Progress
+    rock: Rock,
+    names: Sequence[str],
+    packed: str,
+    report: Report | None,
+    config: Config,
+    progress: Progress,
 ) -> Shipped:
     from pumice.tree.generations import GenerationTree
     from pumice.tree.kinds import open_tree
@@ -118,16 +141,12 @@ def _install_and_prove(
     with TreeChange(config, "ship", progress, layout="generations") as change:
         deploy((rock,), change, InstallOptions("ship"), progress)
     spec = tree.read_spec
-    names = [module_of_path(file.path) for file in rock.section("lua")]
-    names += [module_name(file.path, config.lib_extension) for file in rock.section("lib")]
-    plugins = verify_plugins(
-        spec.lua_dir,
-        spec.lib_dir,
-        [name for name in names if name is not None],
-        lib_extension=config.lib_extension,
-    )
+    plugins = verify_plugins(spec.lua_dir, spec.lib_dir, names, lib_extension=config.lib_extension)
     shipped = Shipped(report, rock, packed, config.tree.root, plugins)
-    if not shipped.ok and before:
+    if shipped.ok:
+        return shipped
+    if before:
         tree.rollback(before, timeout=config.lock_timeout)
-        return shipped.replace(rolled_back=True)
-    return shipped
+    else:
+        tree.clear(timeout=config.lock_timeout)
+    return shipped.replace(rolled_back=True)

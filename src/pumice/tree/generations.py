@@ -201,6 +201,18 @@ class GenerationTree:
                 raise translate(error, f"roll {self.root} back") from error
         return generation
 
+    def clear(self, *, timeout: float = 60.0) -> None:
+        """No generation is current, as before the first one; those that there are stay in the history."""
+        with self.lock("pumice rollback", timeout, False):
+            self.recover()
+            link = os.path.join(self.root, "current")
+            try:
+                if os.path.islink(link):
+                    os.unlink(link)
+                    sync_directory(self.root)
+            except OSError as error:
+                raise translate(error, f"roll {self.root} back") from error
+
     def collect(
         self, *, keep: int | None = None, timeout: float = 60.0, force_lock: bool = False
     ) -> Collected:

@@ -14,7 +14,7 @@ from pumice.rock.rock_manifest import read_rock_manifest
 from pumice.tree import layout
 from pumice.tree.installed import open_installed
 from pumice.tree.planner import InstallOptions, Planner
-from pumice.tree.rebuild import scan_tree
+from pumice.tree.rebuild import rock_directories, scan_tree
 from pumice.tree.verify import verify_tree
 from pumice.tree.view import DiskView
 
@@ -58,9 +58,12 @@ def plan_repair(
     for problem in report.errors:
         damaged.setdefault(problem.rock, []).append(f"{problem.path} {problem.message}")
     before = None if manifest.rebuilt else manifest.to_bytes()
-    planner = Planner(tree, scan_tree(tree, platforms, Silent()), DiskView(), wrapping, provided=provided)
+    anew = scan_tree(tree, platforms, Silent())
+    _keep_what_only_the_manifest_knows(tree, manifest, anew)
+    planner = Planner(tree, anew, DiskView(), wrapping, provided=provided)
     mended: list[str] = []
     unmended: list[str] = []
+    damaged.pop("", None)  # the manifest as a whole, which is written anew
     for rock_text, problems in sorted(damaged.items()):
         name, _, version = rock_text.partition(" ")
         if not (layout.is_safe_rock_name(name) and layout.is_safe_rock_name(version)):
@@ -83,6 +86,21 @@ def plan_repair(
     if plan.manifest != before:
         mended.append(f"{layout.manifest_path(tree)} is written anew")
     return Repair(plan, tuple(mended), tuple(unmended))
+
+
+def _keep_what_only_the_manifest_knows(tree: TreeSpec, manifest: TreeManifest, anew: TreeManifest) -> None:
+    """A rock whose own rock_manifest or rockspec is lost keeps its entry: nothing else names its files."""
+    on_disk = rock_directories(tree)
+    for name in manifest.names():
+        for version in manifest.versions(name):
+            entry = manifest.entry(name, version)
+            if entry is None or version not in on_disk.get(name, ()):
+                continue
+            dependencies = manifest.dependencies(name, version)
+            if not anew.has(name, version):
+                anew.add(name, version, entry.modules, entry.commands, dependencies)
+            elif dependencies is not None and anew.dependencies(name, version) is None:
+                anew.set_dependencies(name, version, dependencies)
 
 
 def _source(

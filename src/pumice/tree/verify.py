@@ -55,6 +55,8 @@ def verify_tree(tree: TreeSpec, manifest: TreeManifest) -> Report:
     """The report on a tree and its manifest. Raises TreeError if a rock's name cannot be one."""
     check = _Check(tree, manifest)
     on_disk = rock_directories(tree)
+    if manifest.rebuilt and on_disk:
+        check.no_manifest()
     for name in sorted({*on_disk, *manifest.names()}):
         listed = manifest.versions(name)
         for version in sorted({*on_disk.get(name, ()), *listed}):
@@ -72,6 +74,11 @@ class _Check:
         self.rocks = 0
         self.files = 0
         self._deployed: list[str] = []
+
+    def no_manifest(self) -> None:
+        """There are rocks, but no file that names them: `manifest` is what a look at the disk found."""
+        there = os.path.lexists(self.manifest.name)
+        self._error(self.manifest.name, "", "cannot be used" if there else "is missing")
 
     def rock(self, name: str, version: str, *, listed: bool, on_disk: bool) -> None:
         """One rock: its directory, its rock_manifest, its files, its entry."""
