@@ -28,14 +28,17 @@ _TIME = 315_532_800
 _LONGEST_STORED = 0xFFFF
 
 
-def write_tar_gz(path: str, entries: Iterable[Entry], *, compress: bool = False) -> None:
+def write_tar_gz(
+    path: str, entries: Iterable[Entry], *, compress: bool = False, first: str | None = None
+) -> None:
     """The file at `path` is a gzipped tar of `entries`, in place of any that was there.
 
-    With `compress` it is deflated, and the bytes depend on this machine's zlib. Raises ArchiveError for names
+    `first`: the name of the entry that stands before all others, which are sorted. With `compress` it is deflated, and the bytes depend on this machine's zlib. Raises ArchiveError for names
     that no reader should take, DiskError or PermissionDenied, and what the entries' own `read` raises; then
     nothing is left behind.
     """
     ordered = sorted_entries(path, entries)
+    ordered.sort(key=lambda pair: pair[0].name != first)
     with AtomicFile(path) as output:
         gzip = _Gzip(output, compress)
         for entry, name in ordered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Positional
-from pumice.cli.installing import install_options
+from pumice.cli.installing import install_options, print_outcome
 from pumice.cli.options import INSTALLING
 from pumice.errors import EXIT_OK
 from pumice.operation.install import install
@@ -17,12 +17,16 @@ __all__ = ["COMMAND", "run"]
 
 COMMAND = Command(
     "install",
-    "Install rocks: files or URLs, any number of them at once.",
-    description="Installs rocks from .rock, .src.rock and .rockspec files or their URLs. Several rocks may "
-    "be given; they are installed in one transaction, all or none, in the order of their dependencies.",
-    positionals=(Positional("rock", "Files or URLs of rocks and rockspecs.", "+"),),
+    "Install rocks by name, file or URL, any number of them at once.",
+    description="Installs rocks by name (with constraints, if you like) from the servers, or from .rock, "
+    ".src.rock and .rockspec files and URLs, with everything that they need. Several may be given; they are "
+    "installed in one transaction, all or none.",
+    positionals=(
+        Positional("rock", "Names, 'NAME CONSTRAINTS', files, URLs or bundles; or NAME VERSION.", "+"),
+    ),
     options=INSTALLING,
     examples=(
+        ("pumice install 'penlight >= 1.13, < 2' lua-cjson", "Installs two rocks and what they need."),
         ("pumice install ./my-plugin-0.1.0-1.all.rock", "Installs one rock."),
         ("pumice install a-1.0-1.all.rock b-2.0-1.all.rock", "Installs both, or neither."),
     ),
@@ -32,8 +36,6 @@ COMMAND = Command(
 def run(arguments: Arguments, session: Session) -> int:
     """Installs everything that was asked for."""
     options = install_options(arguments, session, "install")
-    installed = install(arguments.texts("rock"), session.config, options, session.terminal)
-    if arguments.flag("only_deps"):
-        for rock in installed:
-            session.terminal.print(f"\nSuccessfully installed dependencies for {rock.name} {rock.version}")
+    outcome = install(arguments.texts("rock"), session.config, options, session.terminal)
+    print_outcome(outcome, session, only_deps=arguments.flag("only_deps"))
     return EXIT_OK

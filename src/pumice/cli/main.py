@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pumice.errors import EXIT_BUG, EXIT_FAILURE, EXIT_OK, PumiceError, UsageError
+from pumice.errors import EXIT_BUG, EXIT_FAILURE, EXIT_OK, Interrupted, PumiceError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from pumice.cli.arguments import Arguments
+    from pumice.cli.terminal import Terminal
 
 __all__ = ["entry", "main"]
 
@@ -27,15 +28,14 @@ def main(words: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
         return code
-    except PumiceError as error:
+    except (PumiceError, Interrupted) as error:
         return _report(error, words)
     except BrokenPipeError:
         # The reader of a pipe has gone; nothing that is written matters any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_FAILURE
     except KeyboardInterrupt:
-        sys.stderr.write("\nError: Interrupted. Nothing was changed.\n")
-        return 130
+        return _report(Interrupted(signal_number=2), words)
     except OSError as error:
         from pumice.base.disk import translate
 
@@ -56,7 +56,6 @@ def _run(words: Sequence[str]) -> int:
     from pumice.cli.arguments import parse
     from pumice.cli.commands import COMMANDS, module_of
     from pumice.cli.options import GLOBAL
-    from pumice.cli.session import Session
     from pumice.cli.terminal import Terminal
 
     if list(words) == ["--version"]:
@@ -64,7 +63,17 @@ def _run(words: Sequence[str]) -> int:
     given: Arguments = parse(words, GLOBAL, tuple(COMMANDS), lambda name: module_of(name).COMMAND)
     if given.flag("version"):
         return _print_version()
-    terminal = Terminal(quiet=given.flag("quiet"), verbose=given.flag("verbose"))
+    terminal = Terminal(quiet=given.flag("quiet"), verbose=given.flag("verbose"), environment=os.environ)
+    try:
+        return _command(given, terminal)
+    finally:
+        terminal.close()
+
+
+def _command(given: Arguments, terminal: Terminal) -> int:
+    from pumice.cli.commands import COMMANDS, module_of
+    from pumice.cli.session import Session
+
     try:
         cwd = os.getcwd()
     except FileNotFoundError:
@@ -97,8 +106,8 @@ def _print_version() -> int:
     return EXIT_OK
 
 
-def _report(error: PumiceError, words: Sequence[str]) -> int:
-    from pumice.cli.terminal import error_text
+def _report(error: PumiceError | Interrupted, words: Sequence[str]) -> int:
+    from pumice.cli.terminal import error_text, harmless
 
     sys.stdout.flush()
     text = error_text(error.message, error.hint)
@@ -106,7 +115,7 @@ def _report(error: PumiceError, words: Sequence[str]) -> int:
         from pumice.cli.help_command import usage
 
         text = usage(error.command, _program()) + text
-    sys.stderr.write(text)
+    sys.stderr.write(harmless(text, sys.stderr))
     if "--verbose" in words:
         _traceback(error)
     return error.exit_code
@@ -128,7 +137,7 @@ def _report_bug(error: Exception) -> int:
     return EXIT_BUG
 
 
-def _traceback(error: Exception) -> None:
+def _traceback(error: BaseException) -> None:
     import traceback
 
     sys.stderr.write("".join(traceback.format_exception(error)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pumice.errors import PermissionDenied
 from pumice.operation.trees import read_spec
 from pumice.tree.dependencies import Installed, lua_provides, missing_report, searched_trees
 from pumice.tree.kinds import open_tree
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pumice.tree.manifest import TreeManifest
     from pumice.tree.planner import Plan
 
-__all__ = ["TreeChange", "installed_rocks", "provided_rocks"]
+__all__ = ["TreeChange", "installed_rocks", "provided_rocks", "refuse_unwritable"]
 
 _NAMES_OF_LUAJIT = frozenset(("luajit", "luabitop"))
 
@@ -39,6 +40,19 @@ def provided_rocks(config: Config, asked: frozenset[str] = _NAMES_OF_LUAJIT) -> 
         interpreter = find_interpreter(config)
         luajit = interpreter.luajit_version if interpreter else None
     return lua_provides(config.lua_version, luajit, config.rocks_provided)
+
+
+def refuse_unwritable(tree: TreeSpec) -> None:
+    """Raises PermissionDenied at once where a change could only fail in the end (contract 1.3)."""
+    at = tree.root
+    while not os.path.isdir(at) and at != os.path.dirname(at):
+        at = os.path.dirname(at)
+    if not os.access(at, os.W_OK | os.X_OK):
+        missing = "" if at == tree.root else f"{tree.root} does not exist and "
+        raise PermissionDenied(
+            f"{missing}{'your' if missing else 'Your'} user does not have write permissions in {at}",
+            hint="you may want to run as a privileged user or use your local tree with --local",
+        )
 
 
 def installed_rocks(
@@ -118,6 +132,9 @@ class TreeChange:
         removed: Sequence[tuple[str, str]] = (),
     ) -> None:
         """All of the plan happens, or none of it; then what there is to say is said."""
+        from pumice.base.signals import Interruptible
+
+        Interruptible.change_begins()
         self._change.commit(plan.steps, before_finish=before_finish, added=added, removed=removed)
         for level, text in plan.messages:
             # People know a generation tree by its root, not by the generation of the moment.

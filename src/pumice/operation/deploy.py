@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pumice.base.value import Value
 from pumice.errors import DependencyError, TreeError
+from pumice.rock.version import parse_version
+from pumice.tree.dependents import would_break
 from pumice.tree.planner import InstallOptions as PlannerOptions
 
 TYPE_CHECKING = False
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pumice.rock.rock import Rock
     from pumice.rock.rockspec import Rockspec
     from pumice.tree.dependencies import Installed as InstalledRocks
+    from pumice.tree.planner import Planner
 
 __all__ = ["InstallOptions", "check_dependencies", "deploy", "in_order"]
 
@@ -34,6 +37,14 @@ class InstallOptions(Value):
     namespace: str | None = None
     layout: str | None = None
     """`plain` or `generations` for a tree that does not exist yet; None: plain."""
+    dry_run: bool = False
+    """Decide what to install, and stop there."""
+    offline: bool = False
+    """Ask no server; the cache has to have everything."""
+    pin: bool = False
+    """Write a `luarocks.lock`, and heed none."""
+    prefer: str = "server"
+    """Which of several versions to take, as in `solve.situation`."""
 
 
 def in_order(rocks: Sequence[Rock]) -> list[Rock]:
@@ -108,13 +119,11 @@ def check_dependencies(
 def _match(
     dependency: Dependency, installed: InstalledRocks, coming: Collection[tuple[str, str]]
 ) -> str | None:
-    version = installed.match(dependency)
-    if version is not None or installed.is_provided(dependency):
-        return version
-    for name, each in coming:
-        if name == dependency.name and dependency.accepts(each):
-            return each
-    return None
+    if not installed.is_provided(dependency):
+        for name, each in coming:
+            if name == dependency.name and dependency.accepts(each):
+                return each
+    return installed.match(dependency)
 
 
 def deploy(
@@ -136,7 +145,8 @@ def deploy(
         asked=asked,
         no_manifest=options.no_manifest,
     )
-    how = PlannerOptions(options.keep, options.force, options.force_fast, options.no_doc)
+    # Other versions go when all the new ones are there: one may need what another replaces.
+    how = PlannerOptions(keep=True, no_doc=options.no_doc)
     before = {rock.name: set(change.manifest.versions(rock.name)) for rock in rocks}
     coming = [(rock.name, rock.version) for rock in rocks]
     for rock in rocks:
@@ -144,6 +154,8 @@ def deploy(
         if check:
             check_dependencies(rock.rockspec, planner.installed, config, progress, coming)
         planner.install(rock, how)
+    if not options.keep:
+        _remove_other_versions(rocks, planner, options)
     plan = planner.finish()
     after = {name: set(change.manifest.versions(name)) for name in before}
     hooked = [rock for rock in rocks if rock.rockspec.hooks]
@@ -154,6 +166,37 @@ def deploy(
         removed=sorted((name, each) for name in after for each in before[name] - after[name]),
     )
     change.report_missing(before, planner.installed)
+
+
+def _remove_other_versions(rocks: Sequence[Rock], planner: Planner, options: InstallOptions) -> None:
+    """Plan the removal of what the new rocks replace, where nothing that stays needs it (contract 1.4)."""
+    waiting: dict[str, list[str]] = {}
+    new = {(rock.name, rock.version) for rock in rocks}
+    for name, version in sorted(new):
+        mine = parse_version(version)
+        others = [
+            each
+            for each in planner.manifest.versions(name)
+            if (name, each) not in new and parse_version(each) != mine
+        ]
+        if others:
+            waiting[name] = others
+    while waiting:
+        leaving = {(name, version) for name, versions in waiting.items() for version in versions}
+        broken = {
+            name: would_break(planner.manifest, name, versions, planner.installed)
+            for name, versions in waiting.items()
+        }
+        # First what nothing needs; then what only leaving rocks need, as in a cycle; then the refusals.
+        free = [each for each in waiting if not broken[each]]
+        cyclic = [each for each in waiting if leaving.issuperset(broken[each])]
+        name = (free or cyclic or list(waiting))[0]
+        force_fast = options.force_fast or (not free and bool(cyclic))
+        try:
+            planner.remove_versions(name, waiting.pop(name), force=options.force, force_fast=force_fast)
+        except DependencyError:
+            # LuaRocks reports and goes on: the new version is installed, the old ones stay (B35).
+            continue
 
 
 def _check_hooks(rockspec: Rockspec, config: Config) -> None:

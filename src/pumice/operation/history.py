@@ -28,7 +28,10 @@ def rollback(config: Config, number: int | None) -> int:
 
     Raises TreeError for a plain tree and for a generation that is not there, TreeLocked, PermissionDenied.
     """
+    from pumice.base.signals import Interruptible
+
     tree = _generations(config)
+    Interruptible.change_begins()
     return tree.rollback(number, timeout=config.lock_timeout, force_lock=config.force_lock).number
 
 

@@ -1,124 +1,183 @@
-"""`install`: rocks from files and URLs, all of them in one transaction (contract 1.4)."""
+"""`install`: rocks from servers, files and URLs, all of them in one transaction (contract 1.4; house.md).
+
+What is not at hand is found, solved and fetched before the tree is locked, so that nobody waits for a
+download; if the tree has changed meanwhile, it is solved again under the lock.
+"""
 
 from __future__ import annotations
 
 import os
 
-from pumice.errors import DataError, NotFoundError, UsageError
-from pumice.operation.change import TreeChange
-from pumice.operation.deploy import InstallOptions, check_dependencies, deploy, in_order
-from pumice.operation.rock_cache import keep_rock
+from pumice.base.value import Value
+from pumice.errors import NotFoundError, UsageError
+from pumice.operation.change import TreeChange, refuse_unwritable
+from pumice.operation.deploy import InstallOptions, deploy, in_order
+from pumice.operation.obtain import local_file, obtain
+from pumice.operation.requests import parse_requests
+from pumice.operation.trees import read_spec
 from pumice.operation.work_dir import WorkDir
-from pumice.rock.arch import accepts
-from pumice.rock.filename import base_name, parse_rock_filename
+from pumice.tree.dependencies import missing_report
+from pumice.tree.layout import manifest_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pumice.base.config import Config
+    from pumice.base.config import Config, TreeSpec
     from pumice.base.progress import Progress
+    from pumice.operation.gather import Gathering
+    from pumice.operation.requests import Requests
     from pumice.rock.rock import Rock
+    from pumice.solve.resolution import Chosen
+    from pumice.tree.manifest import TreeManifest
 
-__all__ = ["InstallOptions", "install", "local_file", "obtain"]
-
-_SUFFIXES = (".rock", ".rockspec")
+__all__ = ["InstallOptions", "Outcome", "install"]
 
 
-def install(
-    requests: Sequence[str], config: Config, options: InstallOptions, progress: Progress
-) -> tuple[Rock, ...]:
-    """Every requested rock is installed; gives them in the order in which they were.
+class Outcome(Value):
+    """What a command installed, or would."""
 
-    A request is the path or the URL of a `.rock`, `.src.rock` or `.rockspec` file. Nothing of the tree
-    changes unless all succeed. Raises PumiceError.
+    installed: tuple[Rock, ...] = ()
+    """In the order in which they were; what was wanted and what it needs."""
+    present: tuple[tuple[str, str], ...] = ()
+    """(name, version) of rocks that were asked for and are there already."""
+    planned: tuple[Chosen, ...] = ()
+    """With `dry_run`: what would be installed."""
+    wanted: tuple[tuple[str, str], ...] = ()
+    """(name, version) of what was asked for."""
+
+
+def install(words: Sequence[str], config: Config, options: InstallOptions, progress: Progress) -> Outcome:
+    """Everything that the words ask for is installed, with what it needs (settled.md, '`install` words').
+
+    Nothing of the tree changes unless all of it succeeds. Raises PumiceError.
     """
-    for request in requests:
-        _check_request(request, config)
+    requests = parse_requests(words, options.namespace)
+    for request in requests.files:
+        if "://" not in request and not os.path.isfile(os.path.join(config.cwd, request)):
+            raise NotFoundError(
+                f"{request} does not exist",
+                hint="Check the name and the directory; a URL begins with http://.",
+            )
     with WorkDir(config, "install") as work:
+        given = [obtain(each, config, progress, work, options.namespace) for each in requests.files]
+        for bundle in requests.bundles:
+            from pumice.operation.bundle import open_bundle
+
+            given += open_bundle(local_file(bundle, config, progress, work), config, work)
+        _refuse_twins(given)
+        return install_rocks(requests, given, config, options, progress, work)
+
+
+def install_rocks(
+    requests: Requests,
+    given: Sequence[Rock],
+    config: Config,
+    options: InstallOptions,
+    progress: Progress,
+    work: WorkDir,
+) -> Outcome:
+    """The rocks at hand and the names of `requests` are installed, with what they need."""
+    if not requests.names and not options.dry_run:
         with TreeChange(config, options.command, progress, layout=options.layout) as change:
-            rocks = in_order(
-                [obtain(request, change.config, progress, work, options.namespace) for request in requests]
-            )
-            _refuse_twins(rocks)
-            if options.only_deps:
-                planner = change.planner(commands=False)
-                for rock in rocks:
-                    check_dependencies(rock.rockspec, planner.installed, change.config, progress)
-            else:
-                deploy(rocks, change, options, progress)
-        return tuple(rocks)
+            rocks = in_order(given)
+            if options.only_deps or not _complete(rocks, change, progress):
+                return _with_servers(requests, given, config, options, progress, work, change)
+            deploy(rocks, change, options, progress)
+        return Outcome(tuple(rocks), wanted=tuple((rock.name, rock.version) for rock in given))
+    if not options.dry_run:
+        refuse_unwritable(config.tree)
+    return _with_servers(requests, given, config, options, progress, work, None)
 
 
-def obtain(
-    request: str, config: Config, progress: Progress, work: WorkDir, namespace: str | None = None
-) -> Rock:
-    """The rock that a file or URL holds or describes: opened, or built from its sources.
-
-    `work` keeps what was fetched or built until the rock has been deployed. Raises PumiceError.
-    """
-    path = local_file(request, config, progress, work)
-    if path.endswith(".src.rock"):
-        from pumice.operation.from_source import build_source_rock
-
-        return build_source_rock(path, config, progress, work, namespace)
-    if path.endswith(".rockspec"):
-        from pumice.operation.from_source import build_rockspec
-
-        return build_rockspec(path, config, progress, work, namespace)
-    arch = parse_rock_filename(path).arch
-    if not accepts(arch, config.arch):
-        raise DataError(
-            f"Incompatible architecture {arch}",
-            hint=f"This machine is {config.arch}; build the rock from its .src.rock or rockspec.",
-        )
-    from pumice.rock.rockfile import open_rock
-
-    rock = open_rock(path, platforms=config.platforms)
-    if config.deps_mode != "none" and rock.rockspec.external_dependencies:
-        from pumice.build.external import find_external_dependencies
-
-        find_external_dependencies(rock.rockspec, config, runtime=True)
-    keep_rock(rock, path, config)
-    return rock.replace(namespace=namespace) if namespace else rock
+def _complete(rocks: Sequence[Rock], change: TreeChange, progress: Progress) -> bool:
+    """Whether what the rocks need is in the tree or among them; what is missing is told as LuaRocks does."""
+    if change.config.deps_mode == "none":
+        return True
+    installed = change.planner(commands=False).installed
+    by_name: dict[str, list[str]] = {}
+    for rock in rocks:
+        by_name.setdefault(rock.name, []).append(rock.version)
+    complete = True
+    for rock in rocks:
+        needed = [
+            each
+            for each in rock.rockspec.dependencies
+            if not any(map(each.accepts, by_name.get(each.name, ())))
+        ]
+        for line in missing_report(rock.name, rock.version, needed, installed):
+            progress.message("info", line)
+            complete = False
+    return complete
 
 
-def _check_request(request: str, config: Config) -> None:
-    """Refuse at once what cannot become a rock. Raises NotFoundError, UsageError."""
-    if not request.endswith(_SUFFIXES):
-        if "://" in request:
-            raise UsageError(
-                f"{request} is not the URL of a rock",
-                hint="A rock's URL ends in .rock, .src.rock or .rockspec.",
-            )
-        raise NotFoundError(
-            f"No results matching query were found for Lua {config.lua_version}.",
-            hint=f"'{request}' is no .rock or .rockspec file, and this version of Pumice asks no servers for "
-            "names: give the file or its URL.",
-        )
-    if "://" not in request and not os.path.isfile(os.path.join(config.cwd, request)):
-        raise NotFoundError(
-            f"{request} does not exist", hint="Check the name and the directory; a URL begins with http://."
-        )
+def _with_servers(
+    requests: Requests,
+    given: Sequence[Rock],
+    config: Config,
+    options: InstallOptions,
+    progress: Progress,
+    work: WorkDir,
+    change: TreeChange | None,
+) -> Outcome:
+    """Find, solve, fetch; then deploy, in the change that is under way or in one of its own."""
+    from pumice.operation.gather import Gathering
+    from pumice.operation.resolve import Wanted, pinned_here
+    from pumice.operation.servers import Servers
 
-
-def local_file(request: str, config: Config, progress: Progress, work: WorkDir) -> str:
-    """The absolute path of a requested file; a URL is fetched into the work directory first."""
-    if "://" not in request:
-        return os.path.normpath(os.path.join(config.cwd, request))
-    from pumice.net.fetch import fetch
-
-    target = f"{work.make(os.urandom(4).hex())}/{base_name(request)}"
-    fetch(
-        request,
-        target,
-        timeout=config.connection_timeout,
-        progress=progress,
-        verify_tls=config.check_certificates,
-        environment=config.environment,
-        expect="zip" if request.endswith(".rock") else None,
+    wanted = Wanted(
+        requests.names,
+        tuple(given),
+        options.prefer,
+        options.keep,
+        pinned_here(config.cwd, progress) if given and not options.pin else {},
     )
-    return target
+    with Servers(config, progress, offline=options.offline) as servers:
+        if change is not None:
+            gathering = Gathering(servers, wanted, config, options, progress, work)
+            gathering.resolve(change.spec, change.manifest)
+            return _deployed(gathering, change, options, progress)
+        spec, manifest, seen = _look(config, progress)
+        gathering = Gathering(servers, wanted, config, options, progress, work)
+        gathering.resolve(spec, manifest)
+        if options.dry_run:
+            return Outcome(planned=gathering.chosen, present=gathering.present)
+        if not gathering.chosen and not gathering.forced:
+            return Outcome(present=gathering.present, wanted=gathering.wanted_rocks)
+        gathering.fetch()
+        with TreeChange(config, options.command, progress, layout=options.layout) as own:
+            if _read(manifest_path(own.spec)) != seen:
+                gathering.resolve(own.spec, own.manifest)
+            return _deployed(gathering, own, options, progress)
+
+
+def _deployed(
+    gathering: Gathering, change: TreeChange, options: InstallOptions, progress: Progress
+) -> Outcome:
+    rocks = gathering.fetch()
+    if options.only_deps:
+        asked = {name for name, _ in gathering.wanted_rocks}
+        rocks = tuple(rock for rock in rocks if rock.name not in asked)
+    if rocks:
+        deploy(rocks, change, options, progress)
+    return Outcome(rocks, gathering.present, wanted=gathering.wanted_rocks)
+
+
+def _look(config: Config, progress: Progress) -> tuple[TreeSpec, TreeManifest, bytes | None]:
+    """The tree as it is now, and the bytes by which to see whether it still is."""
+    from pumice.tree.manifest import read_tree_manifest
+
+    spec = read_spec(config.tree, progress)
+    seen = _read(manifest_path(spec))
+    return spec, read_tree_manifest(spec, progress, platforms=config.platforms), seen
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
 
 
 def _refuse_twins(rocks: Sequence[Rock]) -> None:

@@ -69,7 +69,7 @@ def pack_tar(
 
     with WorkDir(config, "pack") as work:
         if word is not None and word.endswith(".rock"):
-            from pumice.operation.install import obtain
+            from pumice.operation.obtain import obtain
 
             rock = obtain(word, config, progress, work)
         elif word is None or word.endswith("rockspec"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pumice.base.value import Value
 from pumice.operation.change import TreeChange, provided_rocks
-from pumice.operation.install import obtain
+from pumice.operation.obtain import obtain
 from pumice.operation.rock_cache import cached_rock
 from pumice.operation.work_dir import WorkDir
 from pumice.tree.repair import plan_repair

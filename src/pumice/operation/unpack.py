@@ -50,7 +50,7 @@ def unpack(word: str, config: Config, progress: Progress, *, force: bool = False
     from pumice.base.disk import remove_tree
 
     with WorkDir(config, "unpack") as work:
-        from pumice.operation.install import local_file
+        from pumice.operation.obtain import local_file
 
         path = local_file(word, config, progress, work)
         draft = f"{target}.{os.urandom(4).hex()}"

@@ -1,0 +1,150 @@
+"""`Gathering`: from what is wanted to the rocks themselves, solved, fetched in parallel, opened or built."""
+
+from __future__ import annotations
+
+import os
+
+from pumice.errors import PumiceError
+from pumice.operation.obtain import obtain
+from pumice.operation.resolve import resolve
+from pumice.operation.servers import Origin, release_of
+from pumice.rock.rock import Rock
+from pumice.solve.resolution import REQUEST
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pumice.base.config import Config, TreeSpec
+    from pumice.base.progress import Progress
+    from pumice.index.release import Candidate as Release
+    from pumice.net.downloader import Wanted as WantedFile
+    from pumice.operation.deploy import InstallOptions
+    from pumice.operation.resolve import Wanted
+    from pumice.operation.servers import Servers
+    from pumice.operation.work_dir import WorkDir
+    from pumice.solve.resolution import Chosen
+    from pumice.tree.manifest import TreeManifest
+
+__all__ = ["Gathering"]
+
+
+class Gathering:
+    """The rocks of one command. `resolve` may be called again; `fetch` fetches only what is not here yet."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        wanted: Wanted,
+        config: Config,
+        options: InstallOptions,
+        progress: Progress,
+        work: WorkDir,
+    ) -> None:
+        self._servers = servers
+        self._wanted = wanted
+        self._config = config
+        self._options = options
+        self._progress = progress
+        self._work = work
+        self._rocks: dict[tuple[str, str, str | None], Rock] = {
+            (rock.name, rock.version, rock.namespace): rock for rock in wanted.rocks
+        }
+        self.chosen: tuple[Chosen, ...] = ()
+        """What is to be installed, dependencies first."""
+        self.present: tuple[tuple[str, str], ...] = ()
+        """What was asked for by name and is in the tree already."""
+        self.wanted_rocks: tuple[tuple[str, str], ...] = ()
+        """(name, version) of everything that was asked for."""
+        self.forced: tuple[Rock | Release, ...] = ()
+        """Asked for and there, but to be installed again all the same."""
+
+    def resolve(self, tree: TreeSpec, manifest: TreeManifest) -> None:
+        """Decides on the exact rocks. Raises DependencyError, FetchError."""
+        resolution = resolve(self._wanted, self._servers.table, tree, manifest, self._config, self._progress)
+        self.chosen = resolution.install
+        asked = [
+            each
+            for each in (*resolution.install, *resolution.kept)
+            if any(reason.kind == REQUEST for reason in each.reasons)
+        ]
+        self.wanted_rocks = tuple((each.name, each.version) for each in asked)
+        at_hand = {(rock.name, rock.version): rock for rock in self._wanted.rocks}
+        there = [each for each in asked if each.candidate is None]
+        again: list[Rock | Release] = [
+            at_hand[each.name, each.version] for each in there if (each.name, each.version) in at_hand
+        ]
+        named = [each for each in there if (each.name, each.version) not in at_hand]
+        if self._options.force or self._options.force_fast:
+            again += [self._release(each) for each in named]
+            named = []
+        self.forced = tuple(again)
+        self.present = tuple((each.name, each.version) for each in named)
+
+    def fetch(self) -> tuple[Rock, ...]:
+        """The rocks, complete, in the order in which to install them. Raises PumiceError."""
+        from pumice.index.release import Candidate as Release
+
+        items: list[Rock | Release] = []
+        for each in self.chosen:
+            assert each.candidate is not None
+            origin = each.candidate.origin
+            at_hand = origin.rock if isinstance(origin, Origin) else None
+            items.append(at_hand or release_of(each.candidate))
+        items += self.forced
+        missing = [
+            item
+            for item in items
+            if isinstance(item, Release) and (item.name, item.version, item.namespace) not in self._rocks
+        ]
+        self._download(missing)
+        return tuple(
+            item if isinstance(item, Rock) else self._rocks[item.name, item.version, item.namespace]
+            for item in items
+        )
+
+    def _release(self, chosen: Chosen) -> Release:
+        for release in self._servers.index.candidates(chosen.name, chosen.namespace):
+            if release.version == chosen.version:
+                return release
+        raise self._servers.index.not_found(
+            hint=f"{chosen.name} {chosen.version} is installed, but no server has it to install it again."
+        )
+
+    def _download(self, releases: Sequence[Release]) -> None:
+        """Fetches all files at once, then opens or builds each."""
+        if not releases:
+            return
+        releases = self._servers.index.with_digests(releases)
+        wanted = [self._wanted_file(release) for release in releases]
+        self._servers.downloader.fetch_many(wanted)
+        for release in releases:
+            self._progress.message("info", f"Installing {release.best.urls[0]}")
+
+        def task(release: Release, path: str) -> Rock:
+            return obtain(path, self._config, self._progress, self._work, release.namespace)
+
+        made = self._servers.downloader.together(
+            [
+                lambda release=release, file=file: task(release, file.target)  # type: ignore[misc]
+                for release, file in zip(releases, wanted, strict=True)
+            ]
+        )
+        for release, result in zip(releases, made, strict=True):
+            if isinstance(result, PumiceError):
+                raise result
+            self._rocks[release.name, release.version, release.namespace] = result
+
+    def _wanted_file(self, release: Release) -> WantedFile:
+        from pumice.index.release import is_changing
+        from pumice.net.downloader import Wanted as WantedFile
+
+        offer = release.best
+        folder = self._work.make(os.urandom(6).hex())
+        return WantedFile(
+            offer.urls,
+            f"{folder}/{offer.file_name}",
+            sha256=offer.sha256,
+            expect="zip" if offer.file_name.endswith(".rock") else None,
+            released=not is_changing(release.version),
+        )
