@@ -17,8 +17,8 @@
     ├── TreeError               a tree cannot be changed, or is damaged
     │   ├── PermissionDenied    no permission to write                           exit 2
     │   └── TreeLocked          somebody else holds the tree                     exit 4
-    ├── DiskError               the disk is full, read-only or failing
-    └── Interrupted             the user or a signal stopped the command         exit 130 / 143
+    └── DiskError               the disk is full, read-only or failing
+    Interrupted                 the user or a signal stopped the command         exit 130 / 143
 
 Exit codes are LuaRocks's (`luarocks help`, exit status): 1 for any ordinary failure, usage included,
 2 for a missing write permission, 4 for a locked tree, 99 for a bug of ours.
@@ -149,11 +149,19 @@ class DiskError(PumiceError):
     """The disk is full, read-only or failing; nothing was changed."""
 
 
-class Interrupted(PumiceError):
-    """A signal stopped the command; `exit_code` is 128 + the signal's number, as in a shell."""
+class Interrupted(KeyboardInterrupt):
+    """A signal stopped the command; `exit_code` is 128 + the signal's number, as in a shell.
 
-    default_hint = "The tree is whole, as before the command or after it; nothing is left to clean up."
+    No PumiceError, nor any Exception: what goes on after an error must not go on after this.
+    """
 
-    def __init__(self, message: str, *, signal_number: int, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str = "", *, signal_number: int) -> None:
+        self.message = message or "Interrupted. The tree was not changed."
+        self.hint = "Run the command again when you like; nothing is left to clean up."
+        super().__init__(self.message)
         self.exit_code = 128 + signal_number
+
+    def during_change(self) -> None:
+        """The change of a tree had begun: now it is undone or complete, and the message claims no more."""
+        self.message = "Interrupted."
+        self.hint = "The tree is whole, as before the command or after it; nothing is left to clean up."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from pumice.base.value import Value
-from pumice.errors import BuildError
+from pumice.errors import BuildError, Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def run(
     capture: bool = True,
     on_line: Callable[[str], None] | None = None,
     keep_errors: bool = True,
+    unwanted: Callable[[], bool] | None = None,
     failure: type[PumiceError] = BuildError,
     hint: str = "",
 ) -> Finished:
@@ -71,11 +72,12 @@ def run(
 
     `command` is an argument list, or a text for `/bin/sh`. `env` replaces the environment. `on_line`
     gets every line as it is written (errors among them). With neither `capture` nor `on_line` the
-    program writes to our own output. `keep_errors=False` drops its standard error.
+    program writes to our own output. `keep_errors=False` drops its standard error. In a thread, where
+    signals do not arrive, a captured program is ended when `unwanted` says so.
 
     Raises `failure` (with `hint`) if the program is missing or cannot be started, and when it is not
-    done after `timeout` seconds. The whole group of the program is dead by then, as it is when a signal
-    interrupts the wait.
+    done after `timeout` seconds; Interrupted when it is unwanted. The whole group of the program is
+    dead by then, as it is when a signal interrupts the wait.
     """
     import subprocess
 
@@ -95,7 +97,7 @@ def run(
         raise _not_started(words, cwd, error, failure, hint) from error
     heard = _Listener(on_line)
     try:
-        in_time = _wait(process, heard, timeout)
+        in_time = _wait(process, heard, timeout, unwanted)
     except BaseException:
         _end(process)
         raise
@@ -111,7 +113,12 @@ def run(
     return Finished(process.returncode, heard.text())
 
 
-def _wait(process: subprocess.Popen[bytes], heard: _Listener, timeout: float | None) -> bool:
+def _wait(
+    process: subprocess.Popen[bytes],
+    heard: _Listener,
+    timeout: float | None,
+    unwanted: Callable[[], bool] | None,
+) -> bool:
     """Whether the program ended in time; what it writes goes to `heard` meanwhile."""
     import select
     import time
@@ -127,6 +134,8 @@ def _wait(process: subprocess.Popen[bytes], heard: _Listener, timeout: float | N
             left = 0.1 if end is None else min(0.1, end - time.monotonic())
             if left <= 0:
                 return False
+            if unwanted is not None and unwanted():
+                raise Interrupted("stopped", signal_number=2)
             if poll.poll(left * 1000):
                 try:
                     data = os.read(pipe, 65536)

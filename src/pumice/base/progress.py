@@ -15,7 +15,11 @@ class Progress(Protocol):
     """Passed into every operation that takes noticeable time or has something to say."""
 
     def started(self, task: str, label: str, total: int | None = None) -> None:
-        """A task begins; `task` is its id, `total` its size (bytes, files, …) if known."""
+        """A task begins; `task` is its id, `total` its size if known.
+
+        An id that is a URL counts bytes, any other counts steps. `label` is what people see: of a URL the
+        name of the file, else what is being done, as in "Compiling lpeg 1.1.0-1".
+        """
 
     def advanced(self, task: str, amount: int = 1) -> None:
         """`amount` more of the task is done."""

@@ -70,7 +70,24 @@ class Interruptible:
 
     __slots__ = ("_before",)
 
+    _changing = False
+    """Of the whole process, as signals and their handlers are."""
+
+    @classmethod
+    def change_begins(cls) -> None:
+        """From now on, an interruption does not say that the tree was not changed."""
+        cls._changing = True
+
+    @classmethod
+    def interruption(cls, number: int) -> Interrupted:
+        """The error that says what this signal met."""
+        error = Interrupted(signal_number=number)
+        if cls._changing:
+            error.during_change()
+        return error
+
     def __enter__(self) -> Interruptible:
+        Interruptible._changing = False
         self._before = [(number, _signal.getsignal(number)) for number in _STOPPING]
         for number, handler in self._before:
             if handler is not _signal.SIG_IGN and handler != int(_signal.SIG_IGN):
@@ -89,4 +106,4 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     """Raise once: what is being cleaned up after that is not torn apart by a second signal."""
     for each in _STOPPING:
         _signal.signal(each, _signal.SIG_IGN)
-    raise Interrupted("interrupted", signal_number=number)
+    raise Interruptible.interruption(number)

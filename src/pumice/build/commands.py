@@ -32,7 +32,13 @@ def run_commands(context: BuildContext) -> None:
     context.variables.headers()  # As LuaRocks, these drivers insist on lua.h before they start.
     staging = _staging(context)
     drivers = {"make": _make, "cmake": _cmake, "command": _command}
-    drivers[context.build_type](context)
+    rockspec = context.rockspec
+    task = f"build {rockspec.name} {rockspec.version}"
+    context.progress.started(task, f"Building {rockspec.name} {rockspec.version}")
+    try:
+        drivers[context.build_type](context)
+    finally:
+        context.progress.finished(task)
     if context.options.install:
         _collect(context, staging)
 

@@ -72,8 +72,14 @@ def compile_modules(context: BuildContext, modules: Sequence[CModule]) -> Iterat
         product = _made(context, f"products/{module.target}")
         linking.append(_link_job(variables, context, module, objects, product))
         products.append((module.target, product))
-    for phase in (compiling, linking):
-        _run_all(context, phase)
+    progress, rockspec = context.progress, context.rockspec
+    task = f"compile {rockspec.name} {rockspec.version}"
+    progress.started(task, f"Compiling {rockspec.name} {rockspec.version}", len(compiling) + len(linking))
+    try:
+        for phase in (compiling, linking):
+            _run_all(context, phase, task)
+    finally:
+        progress.finished(task)
     for target, product in products:
         _leave_copy(context, target, product)
     yield from products
@@ -147,7 +153,7 @@ def _link_job(
     )
 
 
-def _run_all(context: BuildContext, jobs: Sequence[_Job]) -> None:
+def _run_all(context: BuildContext, jobs: Sequence[_Job], task: str) -> None:
     """Run the jobs, several at a time; tell of each in order. Raises BuildError at the first that fails."""
     workers = min(len(jobs), context.options.jobs or _processors())
     for job, finished in zip(jobs, _results(context, jobs, workers), strict=False):
@@ -156,6 +162,7 @@ def _run_all(context: BuildContext, jobs: Sequence[_Job]) -> None:
             context.progress.message("info", finished.output.rstrip("\n"))
         if not finished.ok:
             raise BuildError(job.failure, hint=explain(finished))
+        context.progress.advanced(task)
 
 
 def _processors() -> int:
@@ -166,10 +173,12 @@ def _processors() -> int:
 
 
 def _results(context: BuildContext, jobs: Sequence[_Job], workers: int) -> Iterator[Finished]:
-    """How each job ended, in order; none is started any more when the caller stops listening."""
+    """How each job ended, in order; when the caller stops listening, those that run are ended."""
+    unwanted = False
 
     def start(job: _Job) -> Finished:
-        return run(job.shell, cwd=context.tree.root, env=context.config.environment)
+        environment = context.config.environment
+        return run(job.shell, cwd=context.tree.root, env=environment, unwanted=lambda: unwanted)
 
     if workers <= 1:
         yield from map(start, jobs)
@@ -181,6 +190,7 @@ def _results(context: BuildContext, jobs: Sequence[_Job], workers: int) -> Itera
         for waiting in [pool.submit(start, job) for job in jobs]:
             yield waiting.result()
     finally:
+        unwanted = True
         pool.shutdown(cancel_futures=True)
 
 

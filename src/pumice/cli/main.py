@@ -35,7 +35,9 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_FAILURE
     except KeyboardInterrupt:
-        return _report(Interrupted(signal_number=2), words)
+        from pumice.base.signals import Interruptible
+
+        return _report(Interruptible.interruption(2), words)
     except OSError as error:
         from pumice.base.disk import translate
 

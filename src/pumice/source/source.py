@@ -168,6 +168,17 @@ def _copied_directory(rockspec: Rockspec, local: str, into_dir: str) -> FetchedS
 def _check_out(
     rockspec: Rockspec, target: str, config: Config, progress: Progress, branch: str | None
 ) -> str | None:
+    task = f"check out {rockspec.name} {rockspec.version}"
+    progress.started(task, f"Checking out {rockspec.name} {rockspec.version}")
+    try:
+        return _checked_out(rockspec, target, config, progress, branch)
+    finally:
+        progress.finished(task)
+
+
+def _checked_out(
+    rockspec: Rockspec, target: str, config: Config, progress: Progress, branch: str | None
+) -> str | None:
     protocol = rockspec.source.protocol
     if protocol in _GIT:
         from pumice.source.git import checkout_git
