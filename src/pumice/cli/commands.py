@@ -42,6 +42,10 @@ COMMANDS: dict[str, Entry] = {
             "Install rocks by name, file or URL, any number of them at once.",
             changes=True,
         ),
+        Entry(
+            "lock", "lock", _ROCKS, "Write pumice.lock: exact versions, origins and digests.", changes=True
+        ),
+        Entry("sync", "sync", _ROCKS, "Make the tree exactly what pumice.lock says.", changes=True),
         Entry("upgrade", "upgrade", _ROCKS, "Upgrade installed rocks to the newest that fits.", changes=True),
         Entry(
             "bundle",

@@ -21,6 +21,8 @@ __all__ = ["entry", "main"]
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command line (default: the process's) and gives its exit code. Never raises an Exception."""
     words = sys.argv[1:] if words is None else words
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         # File names that are not UTF-8 come out as they are on disk.
         stream.reconfigure(errors="surrogateescape", encoding="utf-8")  # type: ignore[union-attr]
@@ -32,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _report(error, words)
     except BrokenPipeError:
         # The reader of a pipe has gone; nothing that is written matters any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_output()
         return EXIT_FAILURE
     except KeyboardInterrupt:
         from pumice.base.signals import Interruptible
@@ -52,6 +54,31 @@ def entry() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Whoever started us closed some of descriptors 0 to 2: a file of ours must not take their place."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        descriptor = os.dup(descriptor)
+    os.close(descriptor)
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+
+
+def _discard_output() -> None:
+    """What is still to be written to standard output goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _flush_output() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
 
 
 def _run(words: Sequence[str]) -> int:
@@ -111,7 +138,7 @@ def _print_version() -> int:
 def _report(error: PumiceError | Interrupted, words: Sequence[str]) -> int:
     from pumice.cli.terminal import error_text, harmless
 
-    sys.stdout.flush()
+    _flush_output()
     text = error_text(error.message, error.hint)
     if isinstance(error, UsageError) and not error.parsed:
         from pumice.cli.help_command import usage
@@ -128,7 +155,7 @@ def _report_bug(error: Exception) -> int:
 
     from pumice import __version__
 
-    sys.stdout.flush()
+    _flush_output()
     sys.stderr.write(
         f"\nError: Pumice {__version__} has met a bug (please report it).\n"
         f"Using Python {platform.python_version()} on {platform.machine()}: {type(error).__name__}: {error}\n"

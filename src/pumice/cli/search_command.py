@@ -59,8 +59,7 @@ def run(arguments: Arguments, session: Session) -> int:
         _print_json((*sources, *binaries), session.terminal)
     elif arguments.flag("porcelain"):
         for row in (*sources, *binaries):
-            fields = (row.name, row.version, row.arch, row.server, row.namespace)
-            session.terminal.print("\t".join([field for field in fields if field is not None]))
+            session.terminal.print("\t".join((row.name, row.version, row.arch, row.server)))
     else:
         shown = (f"{namespace}/" if namespace else "") + name + (f" {version}" if version else "")
         title = f"{shown} - Search results for Lua {session.config.lua_version}:"
@@ -86,7 +85,7 @@ def _print_section(title: str, rows: Sequence[Row], terminal: Terminal) -> None:
             if name is not None:
                 terminal.print()
             name = row.name
-            terminal.print(f"{row.namespace}/{name}" if row.namespace else name)
+            terminal.print(name)
         terminal.print(f"   {row.version} ({row.arch}) - {row.server}")
     terminal.print()
 

@@ -133,10 +133,12 @@ def deploy(
     progress: Progress,
     *,
     check: bool = True,
+    removals: Sequence[tuple[str, str]] = (),
 ) -> None:
     """All the rocks are in the tree, in one transaction with their hooks; what LuaRocks says has been said.
 
-    `check`: look at their dependencies first. Raises PumiceError; then the tree is as it was.
+    `check`: look at their dependencies first. `removals`: rocks that go in the same transaction. Raises
+    PumiceError; then the tree is as it was.
     """
     config = change.config
     asked = frozenset(each.name for rock in rocks for each in rock.rockspec.dependencies)
@@ -147,7 +149,8 @@ def deploy(
     )
     # Other versions go when all the new ones are there: one may need what another replaces.
     how = PlannerOptions(keep=True, no_doc=options.no_doc)
-    before = {rock.name: set(change.manifest.versions(rock.name)) for rock in rocks}
+    touched = {rock.name for rock in rocks} | {name for name, _ in removals}
+    before = {name: set(change.manifest.versions(name)) for name in sorted(touched)}
     coming = [(rock.name, rock.version) for rock in rocks]
     for rock in rocks:
         _check_hooks(rock.rockspec, config)
@@ -156,6 +159,8 @@ def deploy(
         planner.install(rock, how)
     if not options.keep:
         _remove_other_versions(rocks, planner, options)
+    for name, version in removals:
+        planner.remove(name, version)
     plan = planner.finish()
     after = {name: set(change.manifest.versions(name)) for name in before}
     hooked = [rock for rock in rocks if rock.rockspec.hooks]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pumice.rock.rock import Rock
     from pumice.rock.rockspec import Rockspec
 
-__all__ = ["build_rockspec", "build_source_rock", "fetch_as_source_rock"]
+__all__ = ["build_from", "build_rockspec", "build_source_rock", "fetch_as_source_rock"]
 
 
 def build_rockspec(
@@ -39,6 +39,18 @@ def build_rockspec(
     fetched = fetch_source(rockspec, folder, config, progress)
     assert fetched.dir is not None
     return _built(rockspec, fetched.dir, config, progress, work, namespace)
+
+
+def build_from(
+    path: str,
+    source_dir: str,
+    config: Config,
+    progress: Progress,
+    work: WorkDir,
+    namespace: str | None = None,
+) -> Rock:
+    """The rock that a rockspec describes, built from sources that are here already. Raises PumiceError."""
+    return _built(read_rockspec(path, config), source_dir, config, progress, work, namespace)
 
 
 def build_source_rock(

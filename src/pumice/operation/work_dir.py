@@ -17,7 +17,9 @@ class WorkDir:
     """A context manager; `path` does not exist until `make` or its user makes it, and is gone afterwards."""
 
     def __init__(self, config: Config, purpose: str) -> None:
-        parent = config.environment.get("TMPDIR") or "/tmp"
+        parent = os.path.join(config.cwd, config.environment.get("TMPDIR") or "/tmp")
+        if not os.path.isdir(parent):  # as every program does that knows TMPDIR; it is not ours to make
+            parent = "/tmp"
         self.path = os.path.join(parent, f"pumice-{purpose}-{os.urandom(8).hex()}")
 
     def make(self, name: str = "") -> str:
