@@ -12,7 +12,7 @@ from pumice.base.process import Finished
 from pumice.build import compiler
 from pumice.build.build import BuildOptions
 from pumice.build.diagnosis import explain, library_hint
-from pumice.errors import BuildError
+from pumice.errors import BuildError, PermissionDenied
 
 C = "#include <lua.h>\nint luaopen_%s(lua_State *L) { return 0; }\n"
 ONE = 'build = { type = "builtin", modules = { ["a.one"] = "src/one.c" } }'
@@ -53,6 +53,19 @@ def test_a_copy_of_the_module_is_left_where_luarocks_leaves_it(builder: Any) -> 
     rock = builder.write({"src/one.c": C % "a_one"}).build(ONE)
     assert (builder.source / "a/one.so").read_bytes() == rock.files[0].content.read()
     assert set(builder.snapshot()) == {"src/one.c", "a/one.so"}
+
+
+@pytest.mark.peer
+def test_sources_that_may_only_be_read_are_built(builder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copy is for LuaRocks's habits; the rock does not need it."""
+
+    def refuse(source: str, target: str) -> None:
+        raise PermissionDenied(f"cannot copy {source} to {target}: permission denied")
+
+    monkeypatch.setattr("pumice.base.disk.copy_file", refuse)
+    rock = builder.write({"src/one.c": C % "a_one"}).build(ONE)
+    assert [file.rock_path for file in rock.files] == ["lib/a/one.so"]
+    assert set(builder.snapshot()) == {"src/one.c"}
 
 
 @pytest.mark.peer

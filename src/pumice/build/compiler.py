@@ -8,7 +8,7 @@ import posixpath
 from pumice.base.process import run
 from pumice.base.value import Value
 from pumice.build.diagnosis import explain
-from pumice.errors import BuildError
+from pumice.errors import BuildError, DiskError, PermissionDenied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,5 +209,5 @@ def _leave_copy(context: BuildContext, target: str, product: str) -> None:
         copy_file(product, temporary)
         os.chmod(temporary, os.stat(product).st_mode & 0o777)
         os.replace(temporary, absolute)
-    except OSError as error:
-        context.progress.message("detail", f"No copy of {target} is left in {tree.root}: {error.strerror}")
+    except (OSError, DiskError, PermissionDenied) as error:
+        context.progress.message("detail", f"No copy of {target} is left in {tree.root}: {error}")

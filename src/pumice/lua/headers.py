@@ -61,7 +61,7 @@ def _incdir(config: Config, interpreter: Interpreter | None, jit: str | None) ->
             return directory
         if judged is False:
             mismatch = mismatch or directory
-    hint = install_hint(_packages(version, jit)) + " Or set LUA_INCDIR=/directory/of/lua.h."
+    hint = f"{install_hint(_packages(version, jit)).rstrip('.')}, or set LUA_INCDIR=/directory/of/lua.h."
     if mismatch and (fixed or config.variables.get("LUA_DIR")):
         raise BuildError(
             f"Lua header mismatches configured version: {mismatch}/lua.h is not of Lua {version}. "
