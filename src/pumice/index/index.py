@@ -238,6 +238,8 @@ class Index:
                 entries = [entry for entry in server.listing.entries(name) if self._is_for_us(entry)]
             except (FetchError, DataError) as error:
                 self._failed(error)
+                if self._exclusive or server.listing.exclusive:
+                    break
                 continue
             for entry in entries:
                 offers = tuple(
@@ -300,6 +302,8 @@ class Index:
                     self._failed(error)
                 if listed is not None:
                     found.append(listed)
+                elif self._exclusive:  # nobody steps in for a server whose names are unknown
+                    break
         return found
 
     def _first(self, server: Server) -> tuple[_Listed | None, list[PumiceError]]:
