@@ -35,11 +35,15 @@ def tree(tmp_path: Path) -> Path:
 
 
 def _runner(command: list[str], environment: dict[str, str], tree: Path) -> Run:
-    def run(*words: str, cwd: Path | None = None, fails: bool = False) -> subprocess.CompletedProcess[str]:
+    given = environment
+
+    def run(
+        *words: str, cwd: Path | None = None, fails: bool = False, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*command, f"--tree={tree}", *words],
             cwd=cwd or tree.parent,
-            env=environment,
+            env=given | (environment or {}),
             capture_output=True,
             text=True,
             timeout=120,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Option, Positional
-from pumice.cli.findings import finding_lines, table
+from pumice.cli.findings import counted, finding_lines, table
 from pumice.cli.options import JSON
 from pumice.errors import EXIT_FAILURE, EXIT_OK, PumiceError
 from pumice.operation.check import check_path
@@ -61,7 +61,7 @@ def _print(path: str, report: Report, session: Session) -> None:
         session.terminal.print("\n".join(table(("plugin", "version", "priority", "phases"), rows)))
     errors = sum(item.severity == "error" for item in report.findings)
     warnings = sum(item.severity == "warning" for item in report.findings)
-    session.terminal.message("info", f"{path}: {errors} errors, {warnings} warnings")
+    session.terminal.message("info", f"{path}: {counted(errors, 'error')}, {counted(warnings, 'warning')}")
 
 
 def _json(path: str, report: Report, *, ok: bool) -> str:

@@ -34,6 +34,9 @@ COMMANDS: dict[str, Entry] = {
     entry.name: entry
     for entry in (
         Entry("make", "make", _ROCKS, "Compile package in current directory using a rockspec.", changes=True),
+        Entry(
+            "build", "build", _ROCKS, "Build/compile a rock from its sources, and install it.", changes=True
+        ),
         Entry("pack", "pack", _ROCKS, "Create a rock, packing sources or binaries.", changes=True),
         Entry(
             "install",

@@ -24,7 +24,12 @@ COMMAND = Command(
         Positional("version", "A version may be given if the first argument is a rock name.", "?"),
     ),
     options=(
-        Option(("--format",), "What to write: rock or tar.", "<format>", choices=("rock", "src", "tar")),
+        Option(
+            ("--format",),
+            "What to write: rock, src, tar or bundle.",
+            "<format>",
+            choices=("rock", "src", "tar", "bundle"),
+        ),
     ),
     examples=(
         ("pumice pack kong-plugin-my-plugin 0.1.0-1", "Packs the installed rock."),
@@ -41,6 +46,8 @@ def run(arguments: Arguments, session: Session) -> int:
     config, terminal = session.config, session.terminal
     if chosen == "tar":
         packed = pack_tar(word, version, session.trees, config, terminal)
+    elif chosen == "bundle":
+        packed = _bundle(word, session)
     elif chosen == "src" or (chosen is None and word is not None and word.endswith(".rockspec")):
         packed = pack_source(word, config, terminal)
     elif word is None:
@@ -52,3 +59,15 @@ def run(arguments: Arguments, session: Session) -> int:
         packed = pack_installed(name, version, session.trees, config, terminal, namespace=namespace)
     terminal.print(f"Packed: {packed}")
     return EXIT_OK
+
+
+def _bundle(word: str | None, session: Session) -> str:
+    """`pumice bundle` under the name that the shipping formats have."""
+    from pumice.operation.bundle import bundle
+
+    if word is None:
+        raise UsageError("missing argument 'rock'", hint="A bundle is made of a rock file or a name.")
+    stem = word.rsplit("/", 1)[-1].removesuffix(".rock").removesuffix(".all")
+    target = f"{session.config.cwd}/{stem}.bundle.tar.gz"
+    bundle((word,), target, session.config, session.terminal, offline=session.arguments.flag("offline"))
+    return target

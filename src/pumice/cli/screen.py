@@ -10,6 +10,7 @@ import os
 import time
 from _thread import allocate_lock, start_new_thread
 
+from pumice.base.disk import write_all
 from pumice.base.signals import Deferred
 from pumice.cli.bars import Board, columns, render, speaks_utf8
 
@@ -122,10 +123,11 @@ class Screen:
         rows = sum(max(1, -(-columns(line) // width)) for line in self._drawn)
         up = f"\x1b[{rows - 1}A" if rows > 1 else ""
         self._drawn = lines
+        # The cursor ends in the first column, so that the `^C` of a Ctrl-C cannot begin a line of its own.
+        text = f"\r{up}" + "\x1b[K\n".join(lines) + "\x1b[J\r"
         try:
-            self._stream.write(f"\r{up}" + "\x1b[K\n".join(lines) + "\x1b[J")
-            self._stream.flush()
-        except OSError:
+            write_all(self._stream.fileno(), text.encode("utf-8", "replace"))
+        except (OSError, ValueError):
             self._closed = True
 
     def _in_foreground(self) -> bool:

@@ -90,12 +90,12 @@ class Terminal:
         """A line for people."""
         if level == "warning":
             self._write(sys.stderr, f"Warning: {text}\n")
-        elif level == "notice":
+        elif level == "notice" or (level == "aside" and not self.quiet):
             self._write(sys.stderr, f"{text}\n")
         elif level == "detail":
             if self.verbose:
                 self.print(text)
-        elif not self.quiet:
+        elif level == "info" and not self.quiet:
             self.print(text)
 
     def close(self) -> None:

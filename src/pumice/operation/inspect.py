@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pumice.errors import NotFoundError, RockspecError
+from pumice.errors import NotFoundError, PermissionDenied, RockspecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pumice.rock.rockspec import Rockspec
 
 __all__ = ["inspect"]
+
+_HINT = "Look at the owners and modes on the way there."
 
 
 def inspect(path: str, config: Config, progress: Progress) -> dict[str, object]:
@@ -43,7 +45,21 @@ def inspect(path: str, config: Config, progress: Progress) -> dict[str, object]:
         return {"file": path, **_rock(open_rock(absolute, platforms=config.platforms), "rock")}
     if not os.path.exists(absolute):
         raise NotFoundError(f"{path} does not exist", hint="Give a rockspec, a rock, a directory or a tree.")
+    if path.endswith((".tar.gz", ".tgz", ".zip")):
+        raise RockspecError(f"{path} is an archive, not a rock", hint="`pumice check` looks into a tar.gz.")
     return {"file": path, "kind": "rockspec", **_rockspec_facts(_load(absolute, config))}
+
+
+def _is_directory(path: str) -> bool:
+    """As `os.path.isdir`, but what may not be looked at is not taken for absent."""
+    import stat
+
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except PermissionError as error:
+        raise PermissionDenied(f"{path} cannot be read: {error.strerror}", hint=_HINT) from None
+    except OSError:
+        return False
 
 
 def _load(path: str, config: Config) -> Rockspec:
@@ -83,7 +99,7 @@ def _directory(path: str, config: Config, progress: Progress) -> dict[str, objec
     from pumice.operation.trees import read_spec
 
     tree = read_spec(TreeSpec.at(path, config.lua_version), progress)
-    if os.path.isdir(tree.rocks_dir):
+    if _is_directory(tree.rocks_dir):
         rocks = find_installed((tree,), "", None, progress, substring=True)
         return {
             "kind": "tree",

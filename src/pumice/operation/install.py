@@ -122,7 +122,8 @@ def _with_servers(
 ) -> Outcome:
     """Find, solve, fetch; then deploy, in the change that is under way or in one of its own."""
     from pumice.operation.gather import Gathering
-    from pumice.operation.resolve import Wanted, pinned_here
+    from pumice.operation.pins import pinned_here
+    from pumice.operation.resolve import Wanted
     from pumice.operation.servers import Servers
 
     wanted = Wanted(

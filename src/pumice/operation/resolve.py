@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pumice.base.value import Value
 from pumice.operation.change import provided_rocks
 from pumice.operation.listing import read_namespace
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from pumice.solve.table import Table
     from pumice.tree.manifest import TreeManifest
 
-__all__ = ["Wanted", "exactly", "pinned_here", "resolve"]
+__all__ = ["Wanted", "exactly", "resolve"]
 
 
 class Wanted(Value):
@@ -129,27 +127,3 @@ def _rocks_of(tree: TreeSpec, manifest: TreeManifest) -> list[InstalledRock]:
         for name in manifest.names()
         for version in manifest.versions(name)
     ]
-
-
-def pinned_here(folder: str, progress: Progress, key: str = "dependencies") -> dict[str, str]:
-    """The versions that a `luarocks.lock` in `folder` demands (contract 8); none without that file.
-
-    A file that cannot be read is a warning, as in LuaRocks.
-    """
-    path = os.path.join(folder, "luarocks.lock")
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError:
-        return {}
-    from pumice.errors import PumiceError
-    from pumice.rock.luarocks_lock import read_luarocks_lock
-
-    try:
-        lock = read_luarocks_lock(data, path)
-    except PumiceError as error:
-        progress.message("warning", error.message)
-        return {}
-    progress.message("info", f"Using dependencies pinned in lockfile: {path}")
-    found: Mapping[str, str] = getattr(lock, key)
-    return {name: version for name, version in found.items() if name != "lua"}

@@ -10,7 +10,7 @@ import os
 
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
-from pumice.errors import TreeError
+from pumice.errors import NotFoundError, TreeError
 from pumice.kong.gateway import verify_plugins
 from pumice.kong.package import module_of_path
 from pumice.kong.plugin import find_plugins
@@ -64,6 +64,11 @@ def ship(path: str, config: Config, progress: Progress, *, check: bool = True) -
     PumiceError.
     """
     absolute = os.path.normpath(os.path.join(config.cwd, path))
+    if not os.path.isdir(absolute) and not absolute.endswith((".rock", "rockspec")):
+        raise NotFoundError(
+            f"{path} {'is nothing to ship' if os.path.exists(absolute) else 'does not exist'}",
+            hint="Give a directory, a rockspec or a rock.",
+        )
     if absolute.endswith(".rock"):
         home = config.cwd
     else:
