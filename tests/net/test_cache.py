@@ -30,7 +30,7 @@ def origin(tmp_path: Path) -> Path:
 
 
 def kept_file(cache: Cache) -> Path:
-    return Path(cache.directory, "files", DIGEST[:2], DIGEST)
+    return Path(cache.directory, "files", DIGEST[:1], DIGEST)
 
 
 def test_a_kept_file_is_taken_by_its_digest(cache: Cache, origin: Path, tmp_path: Path) -> None:

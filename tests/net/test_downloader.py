@@ -89,9 +89,9 @@ def test_a_document_is_not_asked_for_again_within_its_time(server: Any, command:
     server.routes["/m"] = gives(BODY, ETag='"1"')
     for _ in range(2):
         with command() as downloader:
-            document = downloader.document(server.url("/m"), max_age=60)
+            document = downloader.documents.get(server.url("/m"), max_age=60)
             assert document is not None
-            assert downloader.content(document) == BODY
+            assert downloader.documents.content(document) == BODY
         command.now += 59
     assert len(server.requests) == 1
 
@@ -99,9 +99,9 @@ def test_a_document_is_not_asked_for_again_within_its_time(server: Any, command:
 def test_an_unchanged_document_costs_one_short_answer(server: Any, command: Commands) -> None:
     server.routes["/m"] = gives(BODY, ETag='"1"')
     for _ in range(3):
-        document = command().document(server.url("/m"), max_age=60)
+        document = command().documents.get(server.url("/m"), max_age=60)
         assert document is not None
-        assert command().content(document) == BODY
+        assert command().documents.content(document) == BODY
         command.now += 61
     assert [headers.get("If-None-Match") for _, headers in server.requests] == [None, '"1"', '"1"']
 
@@ -110,16 +110,16 @@ def test_the_date_of_change_is_a_condition_too(server: Any, command: Commands) -
     date = "Mon, 01 Jan 2024 00:00:00 GMT"
     server.routes["/m"] = gives(BODY, Last_Modified=date)
     for _ in range(2):
-        command().document(server.url("/m"), max_age=0)
+        command().documents.get(server.url("/m"), max_age=0)
     assert server.requests[1][1]["If-Modified-Since"] == date
 
 
 def test_a_changed_document_is_taken(server: Any, command: Commands) -> None:
     server.routes["/m"] = gives(BODY, ETag='"1"')
-    command().document(server.url("/m"), max_age=60)
+    command().documents.get(server.url("/m"), max_age=60)
     server.routes["/m"] = gives(OTHER, ETag='"2"')
     command.now += 61
-    document = command().document(server.url("/m"), max_age=60)
+    document = command().documents.get(server.url("/m"), max_age=60)
     assert document is not None
     assert document.sha256 == digest(OTHER)
 
@@ -127,7 +127,7 @@ def test_a_changed_document_is_taken(server: Any, command: Commands) -> None:
 @pytest.mark.adversary(64)
 def test_the_body_of_a_304_is_not_believed(server: Any, command: Commands) -> None:
     server.routes["/m"] = gives(BODY, ETag='"1"')
-    command().document(server.url("/m"), max_age=60)
+    command().documents.get(server.url("/m"), max_age=60)
 
     def lying(handler: Any) -> None:
         handler.close_connection = True
@@ -140,38 +140,38 @@ def test_the_body_of_a_304_is_not_believed(server: Any, command: Commands) -> No
     server.routes["/m"] = lying
     command.now += 61
     with command() as downloader:
-        document = downloader.document(server.url("/m"), max_age=60)
+        document = downloader.documents.get(server.url("/m"), max_age=60)
         assert document is not None
-        assert downloader.content(document) == BODY
+        assert downloader.documents.content(document) == BODY
 
 
 @pytest.mark.adversary(64)
 def test_a_304_that_nobody_asked_for_is_an_error(server: Any, command: Commands) -> None:
     server.routes["/m"] = lambda handler: handler.reply(304)
     with pytest.raises(FetchError, match="answers 304"):
-        command().document(server.url("/m"), max_age=60)
+        command().documents.get(server.url("/m"), max_age=60)
 
 
 def test_that_there_is_none_is_remembered_for_its_time(server: Any, command: Commands) -> None:
     for _ in range(2):
-        assert command().document(server.url("/none"), max_age=60, absent_age=600) is None
+        assert command().documents.get(server.url("/none"), max_age=60, absent_age=600) is None
         command.now += 599
     assert len(server.requests) == 1
     command.now += 2
     server.routes["/none"] = gives(BODY)
-    assert command().document(server.url("/none"), max_age=60, absent_age=600) is not None
+    assert command().documents.get(server.url("/none"), max_age=60, absent_age=600) is not None
 
 
 def test_a_document_that_the_cache_lost_is_asked_for_again(server: Any, command: Commands) -> None:
     server.routes["/m"] = gives(BODY, ETag='"1"')
     with command() as downloader:
-        downloader.document(server.url("/m"), max_age=60)
-        document = command().document(server.url("/m"), max_age=60)
+        downloader.documents.get(server.url("/m"), max_age=60)
+        document = command().documents.get(server.url("/m"), max_age=60)
         assert document is not None
         for path in (command.folder / "cache" / "files").rglob("*"):
             if path.is_file():
                 path.write_bytes(b"damaged")
-        assert downloader.content(document) == BODY
+        assert downloader.documents.content(document) == BODY
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
@@ -183,7 +183,7 @@ def test_trouble_that_passes_is_waited_for(server: Any, command: Commands, statu
         handler.reply(code, BODY if code == 200 else b"trouble")
 
     server.routes["/m"] = action
-    document = command().document(server.url("/m"), max_age=60)
+    document = command().documents.get(server.url("/m"), max_age=60)
     assert document is not None
     assert document.data == BODY
 
@@ -191,7 +191,7 @@ def test_trouble_that_passes_is_waited_for(server: Any, command: Commands, statu
 def test_trouble_that_stays_ends_after_the_tries(server: Any, command: Commands) -> None:
     server.routes["/m"] = lambda handler: handler.reply(500)
     with pytest.raises(FetchError, match=r"answers 500.*tried 2 times"):
-        command().document(server.url("/m"), max_age=60)
+        command().documents.get(server.url("/m"), max_age=60)
     assert len(server.requests) == 2
 
 
@@ -215,12 +215,12 @@ def test_a_body_that_does_not_come_whole_is_never_used(server: Any, command: Com
     server.routes["/m"] = action
     start = time.monotonic()
     if kind == "long":  # more than was promised is not read
-        document = command().document(server.url("/m"), max_age=60)
+        document = command().documents.get(server.url("/m"), max_age=60)
         assert document is not None
         assert document.data == BODY
         return
     with pytest.raises(FetchError):
-        command().document(server.url("/m"), max_age=60)
+        command().documents.get(server.url("/m"), max_age=60)
     assert time.monotonic() - start < 8
     assert [use.files for use in Cache(str(command.folder / "cache")).use()] == [0, 0, 0, 0]
 
@@ -234,14 +234,14 @@ def test_an_endless_body_ends_at_the_limit(server: Any, command: Commands) -> No
 
     server.routes["/m"] = action
     with pytest.raises(FetchError, match="more than 1000000 bytes"):
-        command().document(server.url("/m"), max_age=60, max_bytes=1_000_000)
+        command().documents.get(server.url("/m"), max_age=60, max_bytes=1_000_000)
 
 
 @pytest.mark.adversary(63)
 def test_a_web_page_is_no_archive(server: Any, command: Commands) -> None:
     server.routes["/m.zip"] = gives(b"<html>please log in</html>", Content_Type="text/html")
     with pytest.raises(FetchError, match="web page"):
-        command().document(server.url("/m.zip"), max_age=60, expect="zip")
+        command().documents.get(server.url("/m.zip"), max_age=60, expect="zip")
     assert [use.files for use in Cache(str(command.folder / "cache")).use()] == [0, 0, 0, 0]
 
 
@@ -249,7 +249,7 @@ def test_redirects_in_circles_end(server: Any, command: Commands) -> None:
     server.routes["/a"] = lambda handler: handler.reply(302, Location="/b")
     server.routes["/b"] = lambda handler: handler.reply(302, Location="/a")
     with pytest.raises(FetchError, match="circles"):
-        command().document(server.url("/a"), max_age=60)
+        command().documents.get(server.url("/a"), max_age=60)
 
 
 def test_a_name_that_is_not_known_is_asked_for_once_a_command(command: Commands) -> None:
@@ -257,7 +257,7 @@ def test_a_name_that_is_not_known_is_asked_for_once_a_command(command: Commands)
         for path in ("a", "b"):
             start = time.monotonic()
             with pytest.raises(FetchError, match="is not known"):
-                downloader.document(f"http://no-such-host.invalid/{path}", max_age=60)
+                downloader.documents.get(f"http://no-such-host.invalid/{path}", max_age=60)
         assert time.monotonic() - start < 0.05
         assert downloader.has_failed("http://no-such-host.invalid/x")
 
@@ -267,17 +267,17 @@ def test_a_local_document_is_read_when_it_changes(command: Commands) -> None:
     path.write_bytes(BODY)
     os.utime(path, (1, 1))
     command.now = time.time() + 10
-    first = command().document(str(path), max_age=60)
-    again = command().document(str(path), max_age=60)
+    first = command().documents.get(str(path), max_age=60)
+    again = command().documents.get(str(path), max_age=60)
     assert first is not None
     assert again is not None
     assert (first.data, again.data, again.sha256) == (BODY, None, digest(BODY))
-    assert command().content(again) == BODY
+    assert command().documents.content(again) == BODY
     path.write_bytes(OTHER[: len(BODY)])
-    changed = command().document(str(path), max_age=60)
+    changed = command().documents.get(str(path), max_age=60)
     assert changed is not None
     assert changed.sha256 == digest(OTHER[: len(BODY)])
-    assert command().document(str(path) + "-none", max_age=60) is None
+    assert command().documents.get(str(path) + "-none", max_age=60) is None
 
 
 # Files
@@ -345,13 +345,13 @@ def test_a_released_document_with_other_bytes_is_refused_until_it_is_as_before(
 ) -> None:
     url = server.url("/f-1.0-1.rockspec")
     server.routes["/f-1.0-1.rockspec"] = gives(BODY)
-    command().document(url, max_age=float("inf"), released=True)
+    command().documents.get_released(url, absent_age=60)
     Cache(str(command.folder / "cache")).clean()
     server.routes["/f-1.0-1.rockspec"] = gives(OTHER)
     with pytest.raises(FetchError, match=digest(OTHER)):
-        command().document(url, max_age=float("inf"), released=True)
+        command().documents.get_released(url, absent_age=60)
     server.routes["/f-1.0-1.rockspec"] = gives(BODY)
-    assert command().document(url, max_age=float("inf"), released=True) is not None
+    assert command().documents.get_released(url, absent_age=60) is not None
 
 
 @pytest.mark.adversary(66)
@@ -439,14 +439,14 @@ def test_local_files_are_copied_and_checked(command: Commands) -> None:
 def test_offline_takes_what_is_there_at_any_age_and_asks_nobody(server: Any, command: Commands) -> None:
     server.routes["/f"] = gives(BODY)
     command().fetch(Wanted((server.url("/f"),), command.target()))
-    command().document(server.url("/f"), max_age=60)
+    command().documents.get(server.url("/f"), max_age=60)
     asked = len(server.requests)
     command.now += 10**7
     offline = command(offline=True)
     assert offline.fetch(Wanted((server.url("/f"),), command.target())).sha256 == digest(BODY)
-    assert offline.document(server.url("/f"), max_age=60) is not None
+    assert offline.documents.get(server.url("/f"), max_age=60) is not None
     with pytest.raises(FetchError, match="--offline"):
-        offline.document(server.url("/other"), max_age=60)
+        offline.documents.get(server.url("/other"), max_age=60)
     with pytest.raises(FetchError, match="--offline"):
         offline.fetch(Wanted((server.url("/other"),), command.target()))
     assert len(server.requests) == asked
@@ -466,8 +466,8 @@ def test_netrc_names_user_and_password_for_its_host_only(
     )
     other_server.routes["/m"] = gives(BODY)
     with command(environment={"HOME": str(command.folder)}) as downloader:
-        downloader.document(server.url("/m"), max_age=0)
-        downloader.document(server.url("/away"), max_age=0)
+        downloader.documents.get(server.url("/m"), max_age=0)
+        downloader.documents.get(server.url("/away"), max_age=0)
     assert server.requests[0][1]["Authorization"] == "Basic bWU6c2VjcmV0"
     assert "Authorization" not in other_server.requests[0][1]
     kept = b"".join(path.read_bytes() for path in (command.folder / "cache").rglob("*") if path.is_file())
@@ -477,7 +477,7 @@ def test_netrc_names_user_and_password_for_its_host_only(
 def test_credentials_in_the_url_are_sent_and_never_written_down(server: Any, command: Commands) -> None:
     server.routes["/m"] = gives(BODY)
     url = server.url("/m").replace("127", "me:secret@127")
-    command().document(url, max_age=60)
+    command().documents.get(url, max_age=60)
     command().fetch(Wanted((url,), command.target()))
     assert server.requests[0][1]["Authorization"] == "Basic bWU6c2VjcmV0"
     cache = command.folder / "cache"
@@ -485,13 +485,13 @@ def test_credentials_in_the_url_are_sent_and_never_written_down(server: Any, com
     # what one user may see is not shown to another
     server.routes["/m"] = lambda handler: handler.reply(401)
     with pytest.raises(FetchError, match="401"):
-        command().document(server.url("/m"), max_age=60)
+        command().documents.get(server.url("/m"), max_age=60)
 
 
 def test_a_proxy_of_the_environment_is_used(server: Any, command: Commands) -> None:
     server.routes["http://far.example/m"] = gives(BODY)
     with command(environment={"http_proxy": server.url("")}) as downloader:
-        document = downloader.document("http://far.example/m", max_age=0)
+        document = downloader.documents.get("http://far.example/m", max_age=0)
     assert document is not None
     assert document.data == BODY
 
@@ -500,6 +500,6 @@ def test_a_compressed_body_is_kept_as_it_is(server: Any, command: Commands) -> N
     """Digests are of what the server has; a gzip file is not unpacked on the way."""
     packed = gzip.compress(BODY)
     server.routes["/g.gz"] = gives(packed, Content_Type="application/gzip")
-    document = command().document(server.url("/g.gz"), max_age=60, expect="gzip")
+    document = command().documents.get(server.url("/g.gz"), max_age=60, expect="gzip")
     assert document is not None
     assert document.data == packed

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pumice.index.release import Candidate, Offer
-    from pumice.net.downloader import Document, Downloader
+    from pumice.net.documents import Document
+    from pumice.net.downloader import Downloader
     from pumice.rock.dependency import Dependency
 
 __all__ = ["facts_of"]
 
 _KIND = b"pumice-facts 1 "
-_FOREVER = float("inf")
 _CHANGING_AGE = 60.0
 _LARGEST_ROCKSPEC = 1 << 20
 _GROUP, _UNIT = "\x1d", "\x1f"
@@ -54,23 +54,24 @@ def _of_document(
     document: Document, candidate: Candidate, platforms: tuple[str, ...], downloader: Downloader
 ) -> Facts:
     return _remembered(
-        document.sha256, candidate, platforms, downloader, lambda: downloader.content(document)
+        document.sha256, candidate, platforms, downloader, lambda: downloader.documents.content(document)
     )
 
 
 def _rockspec(candidate: Candidate, offer: Offer, downloader: Downloader) -> Document:
+    documents = downloader.documents
     changing = is_changing(candidate.version)
     failure: PumiceError | None = None
     for url in offer.urls:
         try:
-            document = downloader.document(
-                url,
-                max_age=_CHANGING_AGE if changing else _FOREVER,
-                absent_age=_CHANGING_AGE,
-                max_bytes=_LARGEST_ROCKSPEC,
-                released=not changing,
-                sha256=offer.sha256,
-            )
+            if changing:
+                document = documents.get(
+                    url, max_age=_CHANGING_AGE, max_bytes=_LARGEST_ROCKSPEC, sha256=offer.sha256
+                )
+            else:
+                document = documents.get_released(
+                    url, absent_age=_CHANGING_AGE, max_bytes=_LARGEST_ROCKSPEC, sha256=offer.sha256
+                )
         except FetchError as error:
             failure = failure or error
             continue

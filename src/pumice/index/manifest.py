@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from pumice.index.servers import Mirror
-    from pumice.net.downloader import Document, Downloader
+    from pumice.net.documents import Document
+    from pumice.net.downloader import Downloader
 
 __all__ = ["ManifestListing", "open_manifest"]
 
@@ -65,7 +66,7 @@ def open_manifest(
     failure: PumiceError | None = None
     for file in (f"{base}.zip", base, f"{base}.json"):
         try:
-            document = downloader.document(
+            document = downloader.documents.get(
                 mirror.url(file),
                 max_age=max_age,
                 expect="zip" if file.endswith(".zip") else None,
@@ -95,7 +96,7 @@ def _lines(document: Document, file: str, member: str, mirror: Mirror, downloade
         return lines
     from pumice.index.manifest_text import compiled, read_json_manifest, read_manifest
 
-    data = downloader.content(document)
+    data = downloader.documents.content(document)
     if file.endswith(".zip"):
         data = _unzipped(data, file, member, mirror)
     read = read_json_manifest if file.endswith(".json") else read_manifest

@@ -100,10 +100,10 @@ class OwnListing:
 
         path = record_path(template, name)
         url = self.mirror.url(path if self.mirror.is_local else quote(path, errors="surrogateescape"))
-        document = self._downloader.document(url, max_age=self._max_age, max_bytes=_LARGEST_RECORD)
+        document = self._downloader.documents.get(url, max_age=self._max_age, max_bytes=_LARGEST_RECORD)
         if document is None:
             return []
-        data = self._downloader.content(document)
+        data = self._downloader.documents.content(document)
         return parse_record(data, name, self.mirror.shown, self._platforms)
 
     def _opened(self, graph: Graph) -> SortedLines:
@@ -114,13 +114,13 @@ class OwnListing:
         if lines is not None:
             return lines
         url = self.mirror.url(graph.path)
-        document = self._downloader.document(url, max_age=_FOREVER, sha256=graph.sha256, expect="gzip")
+        document = self._downloader.documents.get(url, max_age=_FOREVER, sha256=graph.sha256, expect="gzip")
         if document is None:
             raise FetchError(
                 f"{self.mirror.shown} names an index, {graph.path}, that it does not have",
                 hint="repeat the command; if that does not help, tell whoever runs the server",
             )
-        text = format_lines(_KIND, self._divided(self._downloader.content(document), graph.path))
+        text = format_lines(_KIND, self._divided(self._downloader.documents.content(document), graph.path))
         cache.keep_derived(derived, text)
         lines = parse_lines(text, _KIND)
         if lines is None:
@@ -151,10 +151,10 @@ def open_own(
     mirror: Mirror, platforms: tuple[str, ...], downloader: Downloader, max_age: float
 ) -> OwnListing | None:
     """The index of a server, or None if it has none. Raises FetchError, DataError."""
-    document = downloader.document(
+    document = downloader.documents.get(
         mirror.url(HEAD_FILE), max_age=max_age, absent_age=_HEAD_ABSENT_AGE, max_bytes=_LARGEST_HEAD
     )
     if document is None:
         return None
-    head = parse_head(downloader.content(document), mirror.shown)
+    head = parse_head(downloader.documents.content(document), mirror.shown)
     return OwnListing(mirror, head, platforms, downloader, max_age)

@@ -1,8 +1,8 @@
 """The cache: files by their SHA-256, and what servers answered for which URL; shared by processes.
 
-    files/ab/<sha256>     contents, whoever they came from
-    answers/ab/<key>      per URL: which content it had, its validators, when it was asked for last
-    seen/ab/<key>         per URL of a released file: the digest that it had when it was first seen
+    files/a/<sha256>     contents, whoever they came from
+    answers/a/<key>      per URL: which content it had, its validators, when it was asked for last
+    seen/a/<key>         per URL of a released file: the digest that it had when it was first seen
     derived/<name>        what was computed from a content, named after its digest
 
 Nothing in it is ever changed in place: files appear by `rename` or `link`, complete, and are checked against
@@ -286,7 +286,7 @@ class Cache:
         return self._place("files", sha256)
 
     def _place(self, part: str, key: str) -> str:
-        return f"{self.directory}/{part}/{key[:2]}/{key}"
+        return f"{self.directory}/{part}/{key[:1]}/{key}"
 
 
 def sha256_hex(data: bytes) -> str:

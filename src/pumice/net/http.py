@@ -171,7 +171,9 @@ def _one(address: Address, headers: dict[str, str], connections: Connections) ->
 
     manager = connections.manager(address)
     try:
-        return manager.request("GET", address.url, headers=headers, preload_content=False, redirect=False)
+        response = manager.request("GET", address.url, headers=headers, preload_content=False, redirect=False)
+        _acknowledge(response)
+        return response
     except urllib3.exceptions.SSLError as error:
         raise _tls_failure(address, error) from error
     except urllib3.exceptions.ProxyError as error:
@@ -193,6 +195,23 @@ def _one(address: Address, headers: dict[str, str], connections: Connections) ->
         raise FetchError(f"{shown_url(address.url)} is no valid URL", hint="check its spelling") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreachable(address) from error
+
+
+def _acknowledge(response: BaseHTTPResponse) -> None:
+    """The head's arrival is told at once.
+
+    A simple server sends head and body apart, and the second only when the first is acknowledged, for which
+    this kernel would take 40 ms: for each of a hundred rockspecs.
+    """
+    import socket
+
+    quick = getattr(socket, "TCP_QUICKACK", None)
+    peer = getattr(response.connection, "sock", None)
+    if quick is not None and peer is not None:
+        try:
+            peer.setsockopt(socket.IPPROTO_TCP, quick, 1)
+        except OSError:
+            pass
 
 
 def _unreachable(address: Address) -> TransientError:
