@@ -26,7 +26,12 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The numbers of the hostile cases travel with the reports, through the workers too."""
+    """The numbers of the hostile cases travel with the reports, through the workers too.
+
+    Sweeps come first: they fork thousands of times, which costs by the memory that the worker has gathered, and
+    what is long is shared out best while there is other work left.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("sweep") is None)
     for item in items:
         for marker in item.iter_markers("adversary"):
             item.user_properties += [("adversary", case) for case in marker.args]
