@@ -347,7 +347,7 @@ def test_a_lost_manifest_is_rebuilt_with_the_next_change(bench, tools):
     before = (bench.root / ROCKS / "manifest").read_bytes()
     os.unlink(bench.root / ROCKS / "manifest")
     plan = bench.install(tools.rock("more", "1.0-1", {"lua/more.lua": b"1"}))
-    assert ("notice", "No existing manifest. Attempting to rebuild...") in plan.messages
+    assert ("aside", "No existing manifest. Attempting to rebuild...") in plan.messages
     assert (bench.root / ROCKS / "manifest").read_bytes() == before
     assert not lua(bench, "more.lua~").exists()
 

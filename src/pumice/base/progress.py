@@ -30,8 +30,8 @@ class Progress(Protocol):
     def message(self, level: str, text: str) -> None:
         """A line for people.
 
-        `level` is "info" (stdout; LuaRocks prints it too), "notice" (stderr, as it is), "warning" (stderr,
-        after `Warning: `) or "detail" (only with --verbose).
+        `level` is "info" (stdout; LuaRocks prints it too), "aside" (the same on stderr), "notice" (stderr, as
+        it is, with --quiet too), "warning" (stderr, after `Warning: `) or "detail" (only with --verbose).
         """
 
 

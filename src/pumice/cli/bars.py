@@ -107,11 +107,15 @@ def human_size(size: float) -> str:
 
 
 def speaks_utf8(environment: Mapping[str, str]) -> bool:
-    """Whether the locale that the environment names writes UTF-8 (POSIX: the first of three that is set)."""
-    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
-        if environment.get(name):
-            return "utf8" in environment[name].lower().replace("-", "")
-    return False
+    """Whether the locale that the environment names writes UTF-8 (POSIX: the first of three that is set).
+
+    Python puts LC_CTYPE=C.UTF-8 into the environment where it finds no usable locale (PEP 538): there LANG,
+    if it names a language, knows better.
+    """
+    everything, characters, language = (environment.get(each, "") for each in ("LC_ALL", "LC_CTYPE", "LANG"))
+    if characters == "C.UTF-8" and language not in ("", "C", "POSIX"):
+        characters = language
+    return "utf8" in (everything or characters or language).lower().replace("-", "")
 
 
 def render(
@@ -132,7 +136,7 @@ def render(
     rows = [(task.label, _share(task), _amount(task), _rate(task, now)) for task in shown]
     if rest:
         rate = sum(task.rate(now) for task in rest if task.is_bytes)
-        rows.append((_summary(len(rest), bool(shown)), None, "", f"{human_size(rate)}/s" if rate else ""))
+        rows.append((_summary(len(rest), bool(shown)), None, "", _speed(rate) if rate else ""))
     label, bar, amounts, rates = _widths(rows, room)
     lines = []
     for name, share, amount, rate_text in rows:
@@ -190,9 +194,14 @@ def _amount(task: Task) -> str:
 
 def _rate(task: Task, now: float) -> str:
     if task.is_bytes:
-        return f"{human_size(task.rate(now))}/s"
+        return _speed(task.rate(now))
     minutes, seconds = divmod(int(now - task.began), 60)
     return f"{minutes}:{seconds:02}" if minutes else f"{seconds} s"
+
+
+def _speed(rate: float) -> str:
+    """Always as wide, so that nothing trembles."""
+    return f"{human_size(rate)}/s".rjust(9)
 
 
 def _bar(share: float | None, width: int, unicode: bool) -> str:

@@ -120,10 +120,10 @@ class Screen:
             return
         # Terminals wrap what they show anew when they become narrower.
         width = max(self._size()[0], 1)
-        rows = sum(max(1, -(-columns(line) // width)) for line in self._drawn)
-        up = f"\x1b[{rows - 1}A" if rows > 1 else ""
+        rows = sum(max(1, -(-columns(line) // width)) for line in self._drawn[:-1])
+        up = f"\x1b[{rows}A" if rows else ""
         self._drawn = lines
-        # The cursor ends in the first column, so that the `^C` of a Ctrl-C cannot begin a line of its own.
+        # The cursor ends where the last line begins: there the `^C` of a Ctrl-C begins no line of its own.
         text = f"\r{up}" + "\x1b[K\n".join(lines) + "\x1b[J\r"
         try:
             write_all(self._stream.fileno(), text.encode("utf-8", "replace"))

@@ -220,7 +220,7 @@ class Planner:
     def _rebuilt(self) -> None:
         """Say once that there was no manifest, and have all closures computed."""
         self.manifest.rebuilt = False
-        self._say("notice", "No existing manifest. Attempting to rebuild...")
+        self._say("aside", "No existing manifest. Attempting to rebuild...")
         self._changed.update(self.manifest.names())
 
     def _namespace(self, tree: TreeSpec, name: str, version: str) -> str | None:
