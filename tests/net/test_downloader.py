@@ -262,6 +262,36 @@ def test_a_name_that_is_not_known_is_asked_for_once_a_command(command: Commands)
         assert downloader.has_failed("http://no-such-host.invalid/x")
 
 
+@pytest.mark.adversary(60)
+def test_a_document_that_the_server_compressed_is_inflated_whole_or_refused(
+    server: Any, command: Commands
+) -> None:
+    """Though it was asked not to; cut inside the compressed stream it is not taken, whatever its length says."""
+    packed = gzip.compress(BODY)
+    server.routes["/m"] = gives(packed, Content_Encoding="gzip")
+    document = command().documents.get(server.url("/m"), max_age=0)
+    assert document is not None
+    assert document.data == BODY
+    for broken in (packed[:-9], packed[:20], b"\x1f\x8b broken"):
+        server.routes["/m"] = gives(broken, Content_Encoding="gzip")
+        with pytest.raises(FetchError, match="compressed"):
+            command().documents.get(server.url("/m"), max_age=0)
+    server.routes["/m"] = gives(gzip.compress(b"x" * 5_000_000), Content_Encoding="gzip")
+    with pytest.raises(FetchError, match="more than 1000000 bytes"):
+        command().documents.get(server.url("/m"), max_age=0, max_bytes=1_000_000)
+
+
+def test_what_was_kept_of_an_old_state_goes(server: Any, command: Commands) -> None:
+    cache = Cache(str(command.folder / "cache"))
+    server.routes["/m"] = gives(BODY, ETag='"1"')
+    command().documents.get(server.url("/m"), max_age=0)
+    cache.keep_derived(f"{digest(BODY)}-compiled", b"x")
+    server.routes["/m"] = gives(OTHER, ETag='"2"')
+    command().documents.get(server.url("/m"), max_age=0)
+    assert [use.files for use in cache.use()][:3] == [1, 1, 0]
+    assert cache.read(digest(OTHER)) == OTHER
+
+
 def test_a_local_document_is_read_when_it_changes(command: Commands) -> None:
     path = command.folder / "m"
     path.write_bytes(BODY)

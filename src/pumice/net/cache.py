@@ -160,6 +160,18 @@ class Cache:
         """The content `data`, whose digest is known, is in the cache if it can be."""
         self._write(self._file(sha256), data)
 
+    def drop(self, sha256: str) -> None:
+        """The content `sha256` is out of date: it goes, and what was computed from it."""
+        _forget(self._file(sha256))
+        folder = os.path.join(self.directory, "derived")
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            return
+        for name in names:
+            if name.startswith(sha256):
+                _forget(os.path.join(folder, name))
+
     # Answers
 
     def answer(self, key: str) -> Answer | None:

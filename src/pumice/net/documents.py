@@ -94,16 +94,29 @@ class Documents:
         seen = self._cache.seen(public_key_of(url))
         if seen is not None and sha256 not in (None, seen):
             raise changed(url, seen, str(sha256))
-        if seen is not None and public_key_of(url) == key_of(url) and self._cache.has(seen):
+        is_public = public_key_of(url) == key_of(url)
+        if seen is not None and is_public and self._cache.has(seen):
             return Document(url, seen)
-        document = self.get(
-            url, max_age=float("inf"), absent_age=absent_age, max_bytes=max_bytes, sha256=sha256
-        )
-        if document is not None and seen is None:
-            self._cache.mark_seen(public_key_of(url), document.sha256, shown_url(url))
-        elif document is not None and seen is not None and seen != document.sha256:
+        answer = self._cache.answer(key_of(url))
+        age = absent_age if answer is not None and answer.absent else float("inf")
+        if answer is not None and (self._session.offline or answer.is_fresh(self._session.clock(), age)):
+            document = None if answer.absent else Document(url, answer.sha256)
+        else:
+            # What was seen says as much as an answer would, unless it takes credentials to see it.
+            document = self._asked(url, None, None, max_bytes, remembered=not is_public)
+        if document is None:
+            return None
+        problem = None
+        if seen not in (None, document.sha256):
+            problem = changed(url, str(seen), document.sha256)
+        elif sha256 not in (None, document.sha256):
+            problem = _another(document, str(sha256))
+        if problem is not None:
+            # The next command asks again, in case the server has mended it.
             self._cache.forget_answer(key_of(url))
-            raise changed(url, seen, document.sha256)
+            raise problem
+        if seen is None:
+            self._cache.mark_seen(public_key_of(url), document.sha256, shown_url(url))
         return document
 
     def content(self, document: Document) -> bytes:
@@ -124,7 +137,13 @@ class Documents:
         return again.data
 
     def _asked(
-        self, url: str, answer: Answer | None, expect: Literal["zip", "gzip"] | None, max_bytes: int
+        self,
+        url: str,
+        answer: Answer | None,
+        expect: Literal["zip", "gzip"] | None,
+        max_bytes: int,
+        *,
+        remembered: bool = True,
     ) -> Document | None:
         """The server's answer, which the cache remembers."""
         session = self._session
@@ -162,7 +181,10 @@ class Documents:
             raise
         if data is not None:
             self._cache.keep_bytes(data, found.sha256)
-        self._cache.remember(key_of(url), found)
+        if remembered:
+            self._cache.remember(key_of(url), found)
+            if answer is not None and not answer.absent and answer.sha256 != found.sha256:
+                self._cache.drop(answer.sha256)
         return Document(url, found.sha256, data)
 
     def _body(self, response: Response, name: str, expect: str | None, max_bytes: int) -> bytes:
@@ -181,6 +203,8 @@ class Documents:
         finally:
             progress.finished(name)
         data = b"".join(pieces)
+        if expect is None and response.encoding in ("gzip", "x-gzip"):
+            data = _inflated(data, name, max_bytes)
         check_kind(name, data[:64], expect, response.content_type.lower().startswith("text/html"))
         return data
 
@@ -210,6 +234,24 @@ class Documents:
         if now - max(there.st_mtime, there.st_ctime) > _SETTLED:
             self._cache.remember(key, Answer(path, digest, state, "", now))
         return Document(path, digest, data)
+
+
+def _inflated(data: bytes, name: str, max_bytes: int) -> bytes:
+    """What a server compressed on its own account. Raises TransientError, FetchError."""
+    import zlib
+
+    from pumice.net.http import TransientError
+
+    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        text = inflate.decompress(data, max_bytes + 1)
+    except zlib.error as error:
+        raise TransientError("the answer is compressed wrongly") from error
+    if len(text) > max_bytes:
+        raise _too_large(name, max_bytes)
+    if not inflate.eof:
+        raise TransientError("the compressed answer was cut off")
+    return text
 
 
 def _too_large(name: str, limit: int) -> FetchError:

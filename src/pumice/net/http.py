@@ -50,6 +50,8 @@ class Response:
         self.not_modified = response.status == 304
         """What the asker has is still what the server has; there is no body."""
         self.content_type = response.headers.get("content-type", "")
+        self.encoding = response.headers.get("content-encoding", "").strip().lower()
+        """What the server did to the file on the way, though it was asked not to; mostly empty."""
         self.etag = response.headers.get("etag", "")
         self.last_modified = response.headers.get("last-modified", "")
         length = response.headers.get("content-length", "")
