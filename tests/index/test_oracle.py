@@ -71,6 +71,33 @@ def test_search_gives_the_rows_of_luarocks(
     assert ask.notes.warnings == []
 
 
+def test_mirrors_and_servers_are_asked_as_luarocks_does(
+    tmp_path: Path, many: Path, serve: Callable[[Path], Any], ask: Any, luarocks: Any, rocks: Any
+) -> None:
+    """The second mirror of the first server, the second server, and a third that is down."""
+    other, empty = tmp_path / "other", tmp_path / "empty"
+    for folder in (other, empty):
+        folder.mkdir()
+    rocks.generated(other, 12, seed=9)
+    for folder in (many, other):
+        own_removed(folder)
+        assert luarocks.run("make_manifest", str(folder), program="luarocks-admin").returncode == 0
+    down = serve(empty)
+    down.shutdown()
+    down.server_close()
+    servers = ((serve(empty).url, serve(many).url), serve(other).url, down.url)
+    (luarocks.home / ".luarocks").mkdir()
+    (luarocks.home / ".luarocks" / "config-5.1.lua").write_text(
+        f'rocks_servers = {{ {{ "{servers[0][0]}", "{servers[0][1]}" }}, "{servers[1]}", "{servers[2]}" }}\n'
+    )
+    theirs = luarocks.run("search", "--porcelain", "rock00")
+    index = ask(*servers)
+    rows = index.search(Query("rock00", substring=True))
+    assert porcelain(rows) == theirs.stdout.splitlines()
+    assert len(rows) > 10
+    assert len(ask.notes.warnings) == theirs.stderr.count("Warning: Failed searching manifest:") == 2
+
+
 def test_the_file_that_luarocks_would_take_is_taken(
     tmp_path: Path, many: Path, serve: Callable[[Path], Any], ask: Any, luarocks: Any, rocks: Any
 ) -> None:
