@@ -14,7 +14,7 @@ def answer(rocks, world, requests, situation):
         return None, error
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_an_answer_has_no_fault_and_a_refusal_is_right(rocks, data):
     world, requests, situation = data.draw(rocks.questions())
@@ -28,7 +28,7 @@ def test_an_answer_has_no_fault_and_a_refusal_is_right(rocks, data):
             assert not rocks.proof_faults(world, error.proof, situation=situation)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_where_luarocks_walks_to_a_consistent_tree_the_answer_is_that_tree(rocks, data):
     world, requests, situation = data.draw(rocks.questions())
@@ -110,7 +110,7 @@ def resolvelib_solves(world, requests):
     return True
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_resolvelib_agrees_on_what_can_be_solved(rocks, data):
     world, requests, situation = data.draw(rocks.questions(names=5, versions=6, installed=False))

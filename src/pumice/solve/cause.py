@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pumice.rock.dependency import Dependency
     from pumice.solve.universe import Package
 
-__all__ = ["Asked", "Cause", "InTree", "Needs", "Pinned", "Unreadable", "Unsupported"]
+__all__ = ["Asked", "Cause", "InTree", "Needs", "Pinned", "Statement", "Unreadable", "Unsupported"]
 
 
 class Asked(Value):
@@ -56,4 +56,7 @@ class Unreadable(Value):
     problem: str
 
 
-Cause = Asked | InTree | Needs | Pinned | Unsupported | Unreadable
+Statement = Needs | Pinned | Unsupported | Unreadable
+"""What is so, whatever anybody wants."""
+
+Cause = Asked | InTree | Statement

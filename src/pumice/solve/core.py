@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["contradiction", "facts_of", "shrunk"]
 
-_ATTEMPTS = 400
+_EFFORT = 30_000
+"""How many facts may be looked at, again and again, to find a smaller proof."""
 
 
 def facts_of(proof: Incompatibility) -> list[Incompatibility]:
@@ -38,12 +39,12 @@ def shrunk(proof: Incompatibility) -> Incompatibility:
     Left out first is what is in the tree, then requests, so that the rest needs as few of them as possible.
     """
     facts = sorted(facts_of(proof), key=_rank)
-    attempts = _ATTEMPTS
+    effort = _EFFORT
     size = max(1, len(facts) // 2)
     while True:
         place = 0
-        while place < len(facts) and attempts:
-            attempts -= 1
+        while place < len(facts) and effort > 0:
+            effort -= len(facts)
             smaller = contradiction(facts[:place] + facts[place + size :])
             if smaller is None:
                 place += size
@@ -51,7 +52,7 @@ def shrunk(proof: Incompatibility) -> Incompatibility:
                 proof = smaller
                 kept = set(facts_of(smaller))
                 facts = [fact for fact in facts if fact in kept]
-        if size == 1 or not attempts:
+        if size == 1 or effort <= 0:
             return proof
         size = max(1, size // 2)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pumice.solve.cause import Asked, InTree, Needs, Pinned, Unreadable, Unsupported
+from pumice.solve.cause import Asked, InTree, Needs, Pinned, Unsupported
 from pumice.solve.core import facts_of
+from pumice.solve.universe import RUN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.rock.dependency import Dependency
-    from pumice.solve.cause import Cause
+    from pumice.solve.cause import Statement, Unreadable
     from pumice.solve.trail import Incompatibility
     from pumice.solve.universe import Package, Universe
 
-__all__ = ["explain", "versions_text"]
+__all__ = ["explain", "reasons_of"]
 
 _IN_A_SENTENCE = 3
 _SHOWN_ALIKE = 3
@@ -21,30 +22,44 @@ _SHOWN = 25
 
 def explain(universe: Universe, proof: Incompatibility) -> str:
     """Why there is no answer: one sentence, or what cannot be and a line for each reason."""
-    causes = [fact.cause for fact in facts_of(proof) if fact.cause is not None]
-    asked = [cause.dependency for cause in causes if isinstance(cause, Asked)]
-    asked.sort(key=lambda dependency: dependency.full_name)
-    standing = sorted({cause.package.name for cause in causes if isinstance(cause, InTree)})
-    reasons = _reasons(universe, _in_order(causes, asked, standing))
+    asked, standing, _causes_left = _causes(proof)
+    reasons = reasons_of(universe, proof)
     outcome = _outcome(asked, standing)
     if not reasons:
         texts = _joined([str(dependency) for dependency in asked])
         return f"{texts} are asked for, and no version of {asked[0].name} is all of that"
-    if len(reasons) <= _IN_A_SENTENCE:
+    plain = len(reasons) <= _IN_A_SENTENCE and not any(
+        "," in reason or " and " in reason for reason in reasons
+    )
+    if plain or len(reasons) == 1:
         return f"{_joined(reasons)}, so {outcome}"
-    shown = reasons[:_SHOWN]
-    if len(reasons) > len(shown):
-        shown.append(f"and {len(reasons) - len(shown)} more reasons")
-    return "\n  ".join([f"{outcome}:", *shown])
+    return "\n  ".join([f"{outcome}:", *reasons])
 
 
-def _in_order(causes: list[Cause], asked: list[Dependency], standing: list[str]) -> list[Cause]:
+def reasons_of(universe: Universe, proof: Incompatibility) -> list[str]:
+    """The facts of a proof other than what is asked for and what is installed, as phrases, not too many."""
+    asked, standing, causes = _causes(proof)
+    reasons = _reasons(universe, _in_order(causes, asked, standing))
+    if len(reasons) > _SHOWN:
+        reasons[_SHOWN:] = [f"and {len(reasons) - _SHOWN} more reasons"]
+    return reasons
+
+
+def _causes(proof: Incompatibility) -> tuple[list[Dependency], list[str], list[Statement]]:
+    """What is asked for, what must stay installed, and every other cause."""
+    causes = [fact.cause for fact in facts_of(proof) if fact.cause is not None]
+    asked = [cause.dependency for cause in causes if isinstance(cause, Asked)]
+    asked.sort(key=lambda dependency: (dependency.full_name, dependency.text))
+    standing = sorted({cause.package.name for cause in causes if isinstance(cause, InTree)})
+    return asked, standing, [cause for cause in causes if not isinstance(cause, Asked | InTree)]
+
+
+def _in_order(causes: list[Statement], asked: list[Dependency], standing: list[str]) -> list[Statement]:
     """Reasons as a reader follows them: from what is asked for to what that needs."""
-    by_name: dict[str, list[Cause]] = {}
+    by_name: dict[str, list[Statement]] = {}
     for cause in causes:
-        if not isinstance(cause, Asked | InTree):
-            by_name.setdefault(cause.package.name, []).append(cause)
-    ordered: list[Cause] = []
+        by_name.setdefault(cause.package.name, []).append(cause)
+    ordered: list[Statement] = []
     names = [dependency.name for dependency in asked] + standing
     seen: set[str] = set()
     while names or by_name:
@@ -53,52 +68,51 @@ def _in_order(causes: list[Cause], asked: list[Dependency], standing: list[str])
             continue
         seen.add(name)
         mine = by_name.pop(name, [])
-        mine.sort(key=_place, reverse=True)
+        mine.sort(key=_place)
         ordered += mine
         names += [cause.dependency.name for cause in mine if isinstance(cause, Needs)]
     return ordered
 
 
-def _place(cause: Cause) -> int:
-    return -1 if isinstance(cause, Asked | InTree | Pinned) else cause.states
+def _place(cause: Statement) -> tuple[int, str]:
+    if isinstance(cause, Needs):
+        return -cause.states, cause.dependency.text
+    return (0 if isinstance(cause, Pinned) else -cause.states), ""
 
 
-def _reasons(universe: Universe, causes: list[Cause]) -> list[str]:
-    """A line for each cause; of many versions that need other versions of one rock, the newest."""
-    texts: dict[str, None] = {}
+def _reasons(universe: Universe, causes: list[Statement]) -> list[str]:
+    """A line for each; what one version needs stands in one, and of versions alike only the newest appear."""
+    lines: dict[tuple[str, str, str], list[str]] = {}
     alike: dict[tuple[str, str], int] = {}
     for cause in causes:
-        if isinstance(cause, Needs):
-            key = cause.package.name, cause.dependency.name
-            alike[key] = alike.get(key, 0) + 1
-            if alike[key] > _SHOWN_ALIKE:
-                continue
-        texts[_reason(universe, cause)] = None
+        if not isinstance(cause, Needs):
+            lines[_reason(cause), "", ""] = []
+            continue
+        key = cause.package.name, cause.dependency.name
+        alike[key] = alike.get(key, 0) + 1
+        if alike[key] <= _SHOWN_ALIKE:
+            who, many = _who(cause.package, cause.states)
+            verb = " need " if many else " needs "
+            end = "" if cause.kind == RUN else f" as a {cause.kind}"
+            end += _lack(universe, cause.dependency)
+            lines.setdefault((who, verb, end), []).append(str(cause.dependency))
+    texts = [f"{who}{verb}{_joined(needs)}{end}" for (who, verb, end), needs in lines.items()]
     for (name, needed), count in alike.items():
         if count > _SHOWN_ALIKE:
-            rest = count - _SHOWN_ALIKE
-            texts[f"{rest} more {'requirement' if rest == 1 else 'requirements'} of {name} on {needed}"] = (
-                None
-            )
-    return list(texts)
+            versions = "versions" if count - _SHOWN_ALIKE > 1 else "version"
+            texts.append(f"{count - _SHOWN_ALIKE} more {versions} of {name} and what they need of {needed}")
+    return texts
 
 
-def _reason(universe: Universe, cause: Cause) -> str:
-    if isinstance(cause, Needs):
-        who, many = versions_text(cause.package, cause.states)
-        kind = "" if cause.kind == "dependency" else f" as a {cause.kind}"
-        return (
-            f"{who} {'need' if many else 'needs'} {cause.dependency}{kind}{_lack(universe, cause.dependency)}"
-        )
-    if isinstance(cause, Unsupported):
-        who, many = versions_text(cause.package, cause.states)
-        return f"{who} {'do' if many else 'does'} not support {cause.platforms}"
-    if isinstance(cause, Unreadable):
-        return f"what {versions_text(cause.package, cause.states)[0]} needs cannot be read ({cause.problem})"
+def _reason(cause: Pinned | Unreadable | Unsupported) -> str:
+    package = cause.package
     if isinstance(cause, Pinned):
-        there = "" if cause.package.pin & cause.package.all else ", which is not to be had"
-        return f"{cause.package.name} is pinned to {cause.version}{there}"
-    raise AssertionError(cause)
+        there = "" if package.pin & package.all else " (which is not to be had)"
+        return f"{package.name} is pinned to {cause.version}{there}"
+    who, many = _who(package, cause.states)
+    if isinstance(cause, Unsupported):
+        return f"{who} {'do' if many else 'does'} not support {cause.platforms}"
+    return f"what {who} needs cannot be read ({cause.problem})"
 
 
 def _lack(universe: Universe, dependency: Dependency) -> str:
@@ -124,7 +138,7 @@ def _lack(universe: Universe, dependency: Dependency) -> str:
     return f", but no version is (the newest is {package.entries[-1].version})"
 
 
-def versions_text(package: Package, states: int) -> tuple[str, bool]:
+def _who(package: Package, states: int) -> tuple[str, bool]:
     """Some states of a package as the subject of a sentence, and whether it is a plural."""
     entries = package.states(states)
     name = package.name

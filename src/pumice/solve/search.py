@@ -28,7 +28,9 @@ _LOOK_AHEAD = 64
 class Search:
     """One search; `run` says how it ended."""
 
-    def __init__(self, universe: Universe, requests: Sequence[Request], touched: set[str]) -> None:
+    def __init__(
+        self, universe: Universe, requests: Sequence[Request], touched: set[str], *, fixed: bool = False
+    ) -> None:
         self.answer: dict[str, Entry] = {}
         """Every package that has a state other than absent."""
         self.proof: Incompatibility | None = None
@@ -37,6 +39,8 @@ class Search:
         self._requests = requests
         self._touched = touched
         """Names that a request, or what it may need, has to do with; grows."""
+        self._fixed = fixed
+        """Whether rocks of the tree that no request has to do with must stay, not only if possible."""
         self._asked = {request.dependency.name: request for request in requests}
         self._tested = {request.dependency.name for request in requests if request.tests}
         self._trail = Trail()
@@ -47,6 +51,7 @@ class Search:
         self._loaded: set[Entry] = set()
         self._needs: dict[tuple[Package, str, int], Incompatibility] = {}
         self._pinned: set[Package] = set()
+        self._expected: set[Entry] = set()
         self._refused: dict[Package, int] = {}
         self._widened = False
 
@@ -94,7 +99,10 @@ class Search:
             wanted = package.strict_mask(request.dependency)
             self._fact([(package, package.full ^ wanted)], Asked(request.dependency))
         for package in tree:
-            self._fact([(package, ABSENT)], InTree(package))
+            gone = ABSENT
+            if self._fixed and package.kept is not None and package.name not in self._touched:
+                gone = package.full ^ package.kept.bit
+            self._fact([(package, gone)], InTree(package))
         return self._propagate(list(self._agenda))
 
     def _queue(self, package: Package) -> None:
@@ -188,11 +196,14 @@ class Search:
         return True
 
     def _look_ahead(self, package: Package) -> None:
-        """Announces more and more of the versions that come next, the more of them have been refused."""
-        count = self._refused[package] = min(2 * self._refused.get(package, 1), _LOOK_AHEAD)
+        """Announces the versions that come next, twice as many each time that all announced are refused."""
         rest = self._trail.domain(package) & ~ABSENT
+        if not rest or package.best(rest) in self._expected:
+            return
+        count = self._refused[package] = min(2 * self._refused.get(package, 1), _LOOK_AHEAD)
         entries: list[Entry] = []
         while rest and len(entries) < count:
             entries.append(package.best(rest))
             rest &= ~entries[-1].bit
+        self._expected.update(entries)
         self._universe.announce((), entries)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pumice.errors import DependencyError
 from pumice.solve.core import shrunk
 from pumice.solve.explain import explain
+from pumice.solve.notes import notes_on
 from pumice.solve.resolution import resolution_of
 from pumice.solve.search import Search
 from pumice.solve.situation import Situation
@@ -69,7 +70,8 @@ class Solver:
             if answer is None:
                 answer = self._searched(requests, touched)
             if answer is not None:
-                return resolution_of(universe, requests, answer, _notes(universe, answer))
+                notes = notes_on(universe, requests, answer, touched)
+                return resolution_of(universe, requests, answer, notes)
 
     def _searched(self, requests: Sequence[Request], touched: set[str]) -> dict[str, Entry] | None:
         """The answer of a complete search; None when it must begin anew with a namespace it did not know."""
@@ -114,8 +116,8 @@ class Solver:
         universe = self._universe
         wanted: list[tuple[Dependency, Request | None]] = [(each.dependency, each) for each in requests]
         seen: set[tuple[str, str]] = set()
+        universe.announce([request.dependency for request in requests])
         while wanted:
-            universe.announce([dependency for dependency, _request in wanted])
             entries: list[Entry] = []
             for dependency, request in wanted:
                 key = dependency.name, dependency.text
@@ -127,25 +129,9 @@ class Solver:
                 if mask & package.pin and not mask & ABSENT:
                     entries.append(package.best(mask & package.pin, request))
             universe.announce((), entries)
+            universe.announce([dependency for entry in entries for dependency in universe.needs(entry)])
             wanted = [
                 (edge.dependency, None)
                 for entry in entries
                 for edge in (*universe.load(entry), *entry.test_edges)
             ]
-
-
-def _notes(universe: Universe, answer: dict[str, Entry]) -> list[str]:
-    """What was passed over, and what the installed rocks that are used lack."""
-    notes: list[str] = []
-    for entry in answer.values():
-        package = entry.package
-        for other in package.states(-(entry.bit << 1)):
-            if other.flaw is not None:
-                kind, text = other.flaw
-                why = f"does not support {text}" if kind == "platform" else f"cannot be read: {text}"
-                notes.append(f"{package.name} {other.version} is passed over, as it {why}")
-    for rock, dependency in universe.unmet:
-        used = answer.get(rock.name)
-        if used is not None and rock in used.installed:
-            notes.append(f"{rock.name} {rock.version} is installed without {dependency}, which it needs")
-    return notes

@@ -66,11 +66,10 @@ class Trail:
 
     def __init__(self) -> None:
         self.level = 0
-        self.conflicts = 0
         self._domains: dict[Package, int] = {}
         self._strikes: list[_Strike] = []
         self._history: dict[Package, list[_Strike]] = {}
-        self._watching: dict[Package, list[Incompatibility]] = {}
+        self._watching: dict[Package, list[tuple[int, Incompatibility]]] = {}
 
     def domain(self, package: Package) -> int:
         """The states that are still possible."""
@@ -78,14 +77,15 @@ class Trail:
 
     def add(self, incompatibility: Incompatibility) -> None:
         """From now on it is heeded; `propagate` one of its packages next."""
-        for package, _mask in incompatibility.terms:
-            self._watching.setdefault(package, []).append(incompatibility)
+        for package, mask in _watched(incompatibility):
+            self._watching.setdefault(package, []).append((mask, incompatibility))
 
     def replace(self, old: Incompatibility, new: Incompatibility) -> None:
         """`new`, which has the packages of `old` and says more, is heeded in its place."""
-        for package, _mask in new.terms:
+        before = dict(_watched(old))
+        for package, mask in _watched(new):
             watching = self._watching[package]
-            watching[watching.index(old)] = new
+            watching[watching.index((before[package], old))] = mask, new
 
     def decide(self, package: Package, state: int) -> None:
         """A new level, on which the package has that state."""
@@ -102,15 +102,19 @@ class Trail:
         """Draws every consequence, beginning at these packages; gives what all holds of: a conflict."""
         domains = self._domains
         while changed:
-            for incompatibility in reversed(self._watching.get(changed.pop(), ())):
+            origin = changed.pop()
+            domain = self.domain(origin)
+            for watched, incompatibility in reversed(self._watching.get(origin, ())):
+                if domain & ~watched:
+                    continue  # nothing can follow before this term holds
                 open_term: tuple[Package, int] | None = None
                 for term in incompatibility.terms:
                     package, mask = term
-                    domain = domains.get(package, package.full)
-                    rest = domain & ~mask
+                    here = domains.get(package, package.full)
+                    rest = here & ~mask
                     if not rest:
                         continue
-                    if rest == domain or open_term is not None:
+                    if rest == here or open_term is not None:
                         break
                     open_term = term
                 else:
@@ -127,13 +131,14 @@ class Trail:
         Gives what was learnt, whose packages want propagating; without terms it is the proof that there is no
         answer.
         """
-        self.conflicts += 1
+        known = conflict
         while conflict.terms:
             latest, level_before = self._latest(conflict)
             if latest.level > level_before:
                 # One step back its other terms hold, and this one does not yet: it strikes there.
                 self.back(level_before)
-                self.add(conflict)
+                if conflict is not known:
+                    self.add(conflict)
                 return conflict
             assert (
                 latest.reason is not None
@@ -169,6 +174,12 @@ class Trail:
             self._history[strike.package].pop()
             self._domains[strike.package] = strike.before
         self.level = level
+
+
+def _watched(incompatibility: Incompatibility) -> tuple[tuple[Package, int], ...]:
+    """Packages with the states within which something can follow: a term alone strikes whatever there is."""
+    terms = incompatibility.terms
+    return tuple([(package, package.full) for package, _mask in terms]) if len(terms) == 1 else terms
 
 
 def _resolved(one: Incompatibility, other: Incompatibility, pivot: Package) -> Incompatibility:

@@ -86,6 +86,7 @@ class Package:
     """A rock's name with every state it can have."""
 
     __slots__ = (
+        "_by_components",
         "_masks",
         "_strict",
         "all",
@@ -113,6 +114,7 @@ class Package:
         self.kept: Entry | None = None
         self._masks: dict[str, int] = {}
         self._strict: dict[str, int] = {}
+        self._by_components: dict[tuple[int | float, ...], list[Entry]] = {}
         self.texts: dict[int, str] = {}
         """The words of the first dependency that asked for a set."""
         here = {rock.version for rock in installed}
@@ -162,7 +164,12 @@ class Package:
         known = self._strict.get(dependency.text)
         if known is None:
             known = 0
-            for entry in self.entries:
+            constraints = dependency.constraints
+            entries = self.entries
+            if constraints and constraints[0].op == "==":
+                # Only versions of the very same components are equal, however many others there are.
+                entries = self._alike().get(constraints[0].version.components, [])
+            for entry in entries:
                 for pair in entry.present:
                     if _accepts(dependency, pair):
                         known |= entry.bit
@@ -170,6 +177,14 @@ class Package:
             self._strict[dependency.text] = known
             self.texts.setdefault(known, str(dependency)[len(dependency.full_name) :].strip())
         return known
+
+    def _alike(self) -> dict[tuple[int | float, ...], list[Entry]]:
+        """The entries by the components of their versions."""
+        if not self._by_components:
+            for entry in self.entries:
+                for components in {version.components for version, _namespace in entry.present}:
+                    self._by_components.setdefault(components, []).append(entry)
+        return self._by_components
 
     def best(self, mask: int, request: Request | None = None) -> Entry:
         """What to take of a set that has a state other than `ABSENT`; without a request, for a dependency."""
@@ -207,6 +222,7 @@ class Universe:
         self._provided = {name: parse_version(text) for name, text in situation.provided.items()}
         self._here = _by_name(situation.installed)
         self._elsewhere = _by_name(situation.elsewhere)
+        self._announced: set[tuple[str, str | None] | tuple[str, str, str | None]] = set()
         self.unmet: list[tuple[InstalledRock, Dependency]] = []
         """Dependencies of installed rocks that nothing satisfies now; nobody is made to mend them."""
         self.stale = False
@@ -259,16 +275,29 @@ class Universe:
         return list(found.values())
 
     def announce(self, dependencies: Iterable[Dependency], entries: Iterable[Entry] = ()) -> None:
-        """Tells the table which names and facts will be asked for next, but for what it has told already."""
-        names = [(each.name, each.namespace) for each in dependencies if each.name not in self._provided]
-        self._table.announce(
-            [pair for pair in dict.fromkeys(names) if pair not in self._candidates],
-            [
-                entry.candidate
-                for entry in entries
-                if entry.candidate is not None and _key(entry.candidate) not in self._facts
-            ],
-        )
+        """Tells a table that is not complete what will be asked of it next."""
+        if self._table.complete:
+            return
+        names: dict[tuple[str, str | None], None] = {}
+        for each in dependencies:
+            pair = each.name, each.namespace
+            if (
+                each.name not in self._provided
+                and pair not in self._candidates
+                and pair not in self._announced
+            ):
+                names[pair] = None
+        candidates = {
+            _key(entry.candidate): entry.candidate for entry in entries if entry.candidate is not None
+        }
+        new = {
+            key: each
+            for key, each in candidates.items()
+            if key not in self._facts and key not in self._announced
+        }
+        if names or new:
+            self._announced |= names.keys() | new.keys()
+            self._table.announce(list(names), list(new.values()))
 
     def load(self, entry: Entry) -> tuple[Edge, ...]:
         """The dependencies of an entry, in LuaRocks's order: those of the build first."""
@@ -278,6 +307,13 @@ class Universe:
             else:
                 entry.edges = self._edges(entry, entry.candidate)
         return entry.edges
+
+    def needs(self, entry: Entry) -> tuple[Dependency, ...]:
+        """What a candidate may depend on, as far as it can be read; asks the table for its facts alone."""
+        facts = None if entry.candidate is None else self._facts_of(entry.candidate)
+        if facts is None or isinstance(facts, DataError):
+            return ()
+        return facts.build_dependencies + facts.dependencies + facts.test_dependencies
 
     def _edges(self, entry: Entry, candidate: Candidate) -> tuple[Edge, ...]:
         situation = self.situation
@@ -291,6 +327,7 @@ class Universe:
         if unsupported is not None:
             entry.flaw = "platform", unsupported
             return ()
+        self.announce(self.needs(entry))
         build = facts.build_dependencies if candidate.built and situation.build_dependencies else ()
         entry.test_edges = tuple([self.edge(each, TEST) for each in facts.test_dependencies])
         return tuple(
