@@ -258,6 +258,77 @@ def test_inspect_prints_a_json_object_a_line_and_goes_on_after_an_error(
     assert fourth["rocks"] == [{"name": "a", "version": "1.0-1"}]
 
 
+def test_inspect_does_not_take_an_archive_for_a_rockspec(run: Run, command: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.tar.gz").write_bytes(b"\x1f\x8b")
+    assert run("inspect", "--json", str(tmp_path / "x.tar.gz")) == 1
+    assert json.loads(command.output.splitlines()[0])["error"].endswith("is an archive, not a rock")
+
+
+@pytest.fixture
+def as_nobody(command: Any, tree: Path) -> Callable[..., int]:
+    """Runs a command on the tree as another user, who can reach it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    for folder in (*tree.parents, command.home):
+        if folder.stat().st_uid == 0 and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    command.home.chmod(0o777)
+
+    def run(*words: str) -> int:
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            code = command(f"--tree={tree}", *words)
+            (command.home / "said").write_text(command.output)
+            os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        command.output = (command.home / "said").read_text()
+        (command.home / "said").unlink()
+        return code
+
+    return run
+
+
+def test_another_user_reads_what_the_first_installed(
+    run: Run, as_nobody: Run, command: Any, tree: Path, make_rock: MakeRock
+) -> None:
+    """And may change none of it."""
+    assert run("install", str(make_rock("a", "1.0-1", {"lua/a.lua": "", "bin/tool": "print(1)\n"}))) == 0
+    assert as_nobody("list", "--porcelain") == 0
+    assert command.output.startswith("a\t1.0-1\t")
+    for words in (
+        ("show", "a"),
+        ("which", "a"),
+        ("path",),
+        ("verify",),
+        ("pack", "a"),
+        ("inspect", str(tree)),
+    ):
+        assert as_nobody(*words) == 0, command.output
+    for words in (("remove", "a"), ("repair",)):
+        assert as_nobody(*words) == 2, command.output
+        assert "Error: Your user does not have write permissions in " in command.output
+
+
+def test_a_tree_made_under_a_narrow_umask_is_told_of(
+    run: Run, as_nobody: Run, command: Any, tree: Path, make_rock: MakeRock
+) -> None:
+    """A gateway's user would take its files for absent: `verify` warns its owner, and others learn why."""
+    before = os.umask(0o077)
+    try:
+        assert run("install", str(make_rock("a", "1.0-1", {"lua/a.lua": ""}))) == 0
+    finally:
+        os.umask(before)
+    assert (tree / "share/lua/5.1/a.lua").stat().st_mode & 0o777 == 0o600
+    assert run("verify") == 0
+    assert "a.lua: its mode 600 does not let other users, such as a gateway's, read it" in command.output
+    for words in (("list",), ("verify",), ("inspect", str(tree))):
+        assert as_nobody(*words) != 0
+        assert "cannot be read: Permission denied" in command.output
+
+
 def test_a_generation_tree_remembers_and_rolls_back(
     run: Run, command: Any, tree: Path, make_rock: MakeRock
 ) -> None:

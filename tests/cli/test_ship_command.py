@@ -111,3 +111,13 @@ def test_a_plugin_with_a_c_module_is_loaded_in_a_process_of_its_own(
     packed = [path.name for path in (plugin / ".pumice").glob("*.rock")]
     assert packed
     assert ".all." not in packed[0]
+
+
+def test_what_cannot_be_shipped_is_named(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "plugin.tar.gz").write_bytes(b"")
+    assert command("ship", str(tmp_path / "plugin.tar.gz")) == 1
+    assert (
+        "plugin.tar.gz is nothing to ship\nHint: Give a directory, a rockspec or a rock.\n" in command.output
+    )
+    assert command("ship", "nosuch.rockspec") == 1
+    assert "Error: " in command.output

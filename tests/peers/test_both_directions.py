@@ -39,12 +39,11 @@ def test_luarocks_uses_what_pumice_made(
     assert f"{version} - " in shown.stdout
     modules = luarocks("show", name, "--modules").stdout.split()
     assert modules
-    with_tree_on_its_path = {
-        "LUA_PATH": f"{tree}/share/lua/5.1/?.lua;;",
-        "LUA_CPATH": f"{tree}/lib/lua/5.1/?.so;;",
-    }
+    # Its `which` knows the rocks of configured trees only, whatever --tree says.
+    config = tmp_path / "config.lua"
+    config.write_text(f'rocks_trees = {{ {{ name = "it", root = "{tree}" }} }}\n')
     for module in modules:
-        told = luarocks("which", module, environment=with_tree_on_its_path).stdout
+        told = luarocks("which", module, environment={"LUAROCKS_CONFIG": str(config)}).stdout
         assert told.endswith(f"(provided by {name} {version})\n")
         assert told == pumice("which", module).stdout
     packed = luarocks("pack", name, version, cwd=tmp_path).stdout
