@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -204,3 +205,15 @@ def test_without_the_right_to_write_it_is_permission_denied(tmp_path):
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
     assert os.listdir(root) == []
+
+
+def test_a_read_only_file_system_is_permission_denied(tmp_path, monkeypatch):
+    """As with LuaRocks, which asks whether it may write there."""
+
+    def refuse(path, mode=0o777, **_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(PermissionDenied, match="the file system is read-only") as info:
+        TreeLock(str(tmp_path / "tree")).acquire()
+    assert info.value.exit_code == 2

@@ -54,6 +54,7 @@ _HINTS = {
     errno.EROFS: ("the file system is read-only", "mount it writable, or choose another tree with --tree"),
     errno.EMFILE: ("too many open files", "raise the limit (ulimit -n) and repeat the command"),
     errno.ENFILE: ("too many open files in the whole system", "close some programs and repeat the command"),
+    errno.ENOTDIR: ("a file is in the way", "move it away, or choose another place, such as another --tree"),
     errno.ENAMETOOLONG: ("the name is too long for this file system", ""),
 }
 

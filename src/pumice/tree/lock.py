@@ -16,7 +16,7 @@ import time
 from pumice.base.disk import make_directories, translate, write_all
 from pumice.base.locks import FileLock, Holder, pauses
 from pumice.base.signals import Deferred
-from pumice.errors import PermissionDenied, TreeError, TreeLocked
+from pumice.errors import DiskError, PermissionDenied, TreeError, TreeLocked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ class TreeLock:
         except PermissionDenied as error:
             self.release()
             raise self._denied() from error
+        except DiskError as error:
+            self.release()
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EROFS:
+                raise PermissionDenied(error.message, hint=error.hint) from error
+            raise
         except BaseException:
             self.release()
             raise
