@@ -314,6 +314,30 @@ def test_a_graph_bomb_is_refused(folder: Path, good: Any, ask: Any, monkeypatch:
     assert any("is broken" in text for _, text in ask.notes.messages)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"name": "foo", "versions": {"../1-1": {"files": {"all": {}}}}}',
+        b'{"name": "foo", "versions": {"1\\u001b[2J-1": {"files": {"all": {}}}}}',
+        b'{"name": "foo", "versions": {"1-1": {"files": []}}}',
+        b'{"name": "foo", "versions": {"1-1": {"files": {}, "dependencies": "x"}}}',
+        b'{"name": "foo", "versions": {"1-1": {"files": {}, "dependencies": ["=="]}}}',
+        b'{"name": "bar", "versions": {}}',
+        b'{"name": "foo"}',
+        b"[[[[",
+        b"\xff\xfe",
+    ],
+)
+def test_a_hostile_record_is_a_warning(folder: Path, good: Any, ask: Any, record: bytes) -> None:
+    head = own(folder)
+    del head["graph"]
+    (folder / "pumice-index.json").write_text(json.dumps(head))
+    next((folder / "pumice-index").rglob("foo.json")).write_bytes(record)
+    assert versions(ask(good.url)) == []
+    assert len(ask.notes.warnings) == 1
+    assert ask.notes.warnings[0].isprintable()
+
+
 def test_a_broken_record_is_an_error_of_that_server_alone(
     folder: Path, good: Any, bad: Any, ask: Any
 ) -> None:

@@ -126,6 +126,25 @@ def test_the_file_that_luarocks_would_take_is_taken(
     assert taken > 6
 
 
+@pytest.mark.corpus
+def test_the_real_manifest_gives_the_rows_of_luarocks(
+    shared: Path, tmp_path: Path, ask: Any, luarocks: Any
+) -> None:
+    """All 52,012 of them; only versions that LuaRocks leaves unordered may stand in another order."""
+    import tarfile
+
+    with tarfile.open(shared / "corpus" / "manifests.tar.xz") as archive:
+        file = archive.extractfile("manifest-5.1")
+        assert file is not None
+        (tmp_path / "manifest-5.1").write_bytes(file.read())
+    theirs = luarocks.run("search", "--porcelain", "--all", f"--only-server={tmp_path}").stdout.splitlines()
+    ours = porcelain(ask(str(tmp_path)).search(Query("", substring=True), {"lua": "5.1-1"}))
+    assert len(ours) > 50_000
+    assert sorted(ours) == sorted(theirs)
+    assert [line.split("\t")[0] for line in ours] == [line.split("\t")[0] for line in theirs]
+    assert sum(mine != other for mine, other in zip(ours, theirs, strict=True)) < 100
+
+
 def test_manifests_are_those_of_luarocks_admin(many: Path, tmp_path: Path, luarocks: Any) -> None:
     """Byte for byte but for the order of archs within a version, which there is that of the directory."""
     import shutil

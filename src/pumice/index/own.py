@@ -11,6 +11,7 @@ import zlib
 from pumice.errors import DataError, FetchError, PumiceError
 from pumice.index.lines import SortedLines, format_lines, open_lines, parse_lines
 from pumice.index.record import HEAD_FILE, parse_head, parse_record, record_path
+from pumice.rock.filename import is_safe_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,10 +139,10 @@ class OwnListing:
             if inflate.unconsumed_tail or not inflate.eof:
                 raise DataError(problem, hint="tell whoever runs the server")
             for line in text.splitlines():
-                name = json.loads(line)["name"].encode("utf-8", "surrogateescape")
-                if b"\x1f" in name or b"\n" in name:
+                name = json.loads(line)["name"]
+                if not is_safe_name(name):
                     raise DataError(problem, hint="tell whoever runs the server")
-                records.append((name, line))
+                records.append((name.encode("utf-8", "surrogateescape"), line))
         except (zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(problem, hint="tell whoever runs the server") from error
         return records

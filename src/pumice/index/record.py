@@ -6,6 +6,7 @@ from pumice.base.value import Value
 from pumice.errors import DataError
 from pumice.index.release import Entry, Facts, File
 from pumice.rock.dependency import parse_dependency
+from pumice.rock.filename import is_safe_name
 from pumice.rock.platform import OVERRIDE_ORDER
 
 TYPE_CHECKING = False
@@ -92,8 +93,8 @@ def parse_record(data: bytes, name: str, server: str, platforms: Collection[str]
     entries = []
     for version, told in versions.items():
         files = told.get("files") if isinstance(told, dict) else None
-        if not isinstance(files, dict) or "/" in version:
-            raise DataError(f"{what} is broken at {version}", hint=_HINT)
+        if not isinstance(files, dict) or not is_safe_name(version):
+            raise DataError(f"{what} is broken at {_shown(version)}", hint=_HINT)
         problem = told.get("problem")
         yanked = told.get("yanked")
         entries.append(
@@ -101,11 +102,17 @@ def parse_record(data: bytes, name: str, server: str, platforms: Collection[str]
                 version,
                 tuple([_file(arch, file) for arch, file in files.items()]),
                 None if problem else _facts(told, platforms, f"{what}, at {version},"),
-                str(problem or ""),
-                None if yanked is None else str(yanked),
+                _shown(problem or ""),
+                None if yanked is None else _shown(yanked),
             )
         )
     return entries
+
+
+def _shown(text: object) -> str:
+    """A server's words, without what a terminal would obey."""
+    words = str(text)
+    return words if words.isprintable() else ascii(words)[1:-1]
 
 
 def most_specific(platforms: Collection[str]) -> str:
