@@ -3,6 +3,7 @@
 import http.server
 import random
 import subprocess
+import tarfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -266,3 +267,21 @@ def test_offline_uses_what_an_earlier_command_has_seen(pumice: Run, server: str,
     pumice("--offline", *words, cwd=folder)
     assert seen == again
     assert (folder / "stem-1.10-1.all.rock").exists()
+
+
+@pytest.mark.corpus
+def test_search_finds_in_the_public_server_s_manifest_what_luarocks_finds(
+    luarocks: Run, pumice: Run, shared: Path, tree: Path
+) -> None:
+    """The lines are the same; versions that LuaRocks does not order come in any order there."""
+    folder = tree.parent / "public"
+    folder.mkdir()
+    with tarfile.open(shared / "corpus" / "manifests.tar.xz") as archive:
+        manifest = archive.extractfile("manifest-5.1")
+        assert manifest is not None
+        (folder / "manifest-5.1").write_bytes(manifest.read())
+    for words in (("--all",), ("json",)):
+        arguments = (f"--only-server={folder}", "search", "--porcelain", *words)
+        theirs, ours = (run(*arguments).stdout.splitlines() for run in (luarocks, pumice))
+        assert sorted(theirs) == sorted(ours)
+        assert [line.split("\t")[0] for line in theirs] == [line.split("\t")[0] for line in ours]
