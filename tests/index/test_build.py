@@ -74,6 +74,47 @@ def test_building_again_writes_nothing(folder: Path) -> None:
     assert files(folder) == before
 
 
+def test_only_new_versions_are_evaluated(
+    folder: Path, tmp_path: Path, rocks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what comes out is what a first build of the same directory gives."""
+    from pumice.rock import rockspec
+
+    linux = 'dependencies.platforms = { linux = { "lua", "inotify" } }\n'
+    rocks.rockspec(folder, "platformed", "1.0-1", ["lua"], extra=linux)
+    build_index(str(folder), Silent())
+    rocks.rockspec(folder, "new", "1.0-1", ["lua"])
+    rocks.rockspec(folder, "foo", "1.0-1", ["lua >= 5.2"])  # changed in place
+    evaluated = []
+    real = rockspec.load_rockspec
+
+    def counted(data: bytes, name: str, *rest: Any, **named: Any) -> Any:
+        evaluated.append(name)
+        return real(data, name, *rest, **named)
+
+    monkeypatch.setattr(rockspec, "load_rockspec", counted)
+    build_index(str(folder), Silent())
+    assert sorted(evaluated) == ["foo-1.0-1.rockspec", "new-1.0-1.rockspec"]
+    other = tmp_path / "other"
+    shutil.copytree(folder, other, ignore=shutil.ignore_patterns("manifest*", "pumice-*"))
+    build_index(str(other), Silent())
+    head = json.loads((folder / "pumice-index.json").read_text())
+    assert head == json.loads((other / "pumice-index.json").read_text())
+    for path in (other / "pumice-index").rglob("*.json"):
+        assert (folder / path.relative_to(other)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{}", b"[]", b'{"versions": 1}', b'{"versions": {"1.0-1": {"files": 1}}}']
+)
+def test_a_damaged_record_is_made_anew(folder: Path, damage: bytes) -> None:
+    build_index(str(folder), Silent())
+    before = files(folder)
+    next((folder / "pumice-index").rglob("foo.json")).write_bytes(damage)
+    build_index(str(folder), Silent())
+    assert files(folder) == before
+
+
 def test_what_is_gone_leaves_the_index_and_the_graph_before_stays_once(folder: Path, rocks: Any) -> None:
     build_index(str(folder), Silent())
     first = json.loads((folder / "pumice-index.json").read_text())["graph"]["path"]

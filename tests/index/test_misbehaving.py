@@ -321,7 +321,6 @@ def test_a_graph_bomb_is_refused(folder: Path, good: Any, ask: Any, monkeypatch:
         b'{"name": "foo", "versions": {"1\\u001b[2J-1": {"files": {"all": {}}}}}',
         b'{"name": "foo", "versions": {"1-1": {"files": []}}}',
         b'{"name": "foo", "versions": {"1-1": {"files": {}, "dependencies": "x"}}}',
-        b'{"name": "foo", "versions": {"1-1": {"files": {}, "dependencies": ["=="]}}}',
         b'{"name": "bar", "versions": {}}',
         b'{"name": "foo"}',
         b"[[[[",
@@ -336,6 +335,23 @@ def test_a_hostile_record_is_a_warning(folder: Path, good: Any, ask: Any, record
     assert versions(ask(good.url)) == []
     assert len(ask.notes.warnings) == 1
     assert ask.notes.warnings[0].isprintable()
+
+
+def test_a_dependency_that_does_not_parse_takes_its_version_alone(folder: Path, good: Any, ask: Any) -> None:
+    head = own(folder)
+    del head["graph"]
+    (folder / "pumice-index.json").write_text(json.dumps(head))
+    versions_told = {
+        "2-1": {"files": {"all": {}}, "dependencies": ["foo !! 1"]},
+        "1-1": {"files": {"all": {}}},
+    }
+    record = json.dumps({"name": "foo", "versions": versions_told})
+    next((folder / "pumice-index").rglob("foo.json")).write_text(record)
+    index = ask(good.url)
+    assert versions(index) == ["2-1", "1-1"]
+    with pytest.raises(DataError, match="Failed to parse constraint"):
+        index.facts(index.candidates("foo")[0])
+    assert index.facts(index.candidates("foo")[1]).dependencies == ()
 
 
 def test_a_broken_record_is_an_error_of_that_server_alone(

@@ -15,6 +15,7 @@ from pumice.base.locks import FileLock
 from pumice.base.output import AtomicFile
 from pumice.base.value import Value
 from pumice.errors import DataError, NotFoundError, PumiceError
+from pumice.index.previous import Previous
 from pumice.index.record import HEAD_FILE, parse_head, record_path
 from pumice.index.release import Facts, File
 from pumice.index.texts import (
@@ -77,7 +78,10 @@ def build_index(directory: str, progress: Progress, *, exclusive: bool = False) 
 
 
 def read_directory(directory: str, progress: Progress) -> list[Release]:
-    """Every version of which a directory has files, sorted by name. Raises DataError, DiskError."""
+    """Every version of which a directory has files, sorted by name. Raises DataError, DiskError.
+
+    All files are read for their digests, but only of new versions is the rockspec evaluated.
+    """
     found: dict[tuple[str, str], dict[str, str]] = {}
     try:
         names = sorted(os.listdir(directory))
@@ -89,11 +93,16 @@ def read_directory(directory: str, progress: Progress) -> list[Release]:
         if parsed is not None and is_safe_name(parsed.name) and os.path.isfile(path):
             found.setdefault((parsed.name, parsed.version), {})[parsed.arch] = path
     yanked = _yanked(directory)
+    previous = Previous(directory)
     releases = []
     for name, version in sorted(found):
         paths = found[name, version]
         files = tuple([_file(arch, path) for arch, path in paths.items()])
         reason = yanked.get(name, {}).get(version)
+        known = previous.release(name, version, files)
+        if known is not None:
+            releases.append(known.replace(yanked=reason))
+            continue
         facts: Facts | None = None
         overrides: dict[str, Facts] = {}
         problem = ""

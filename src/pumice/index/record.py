@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pumice.base.value import Value
-from pumice.errors import DataError
+from pumice.errors import DataError, VersionError
 from pumice.index.release import Entry, Facts, File
 from pumice.rock.dependency import parse_dependency
 from pumice.rock.filename import is_safe_name
@@ -19,6 +19,8 @@ __all__ = [
     "HEAD_FILE",
     "Graph",
     "Head",
+    "facts_told",
+    "json_object",
     "most_specific",
     "parse_head",
     "parse_record",
@@ -54,7 +56,7 @@ class Head(Value):
 
 def parse_head(data: bytes, server: str) -> Head:
     """The head of an index. Raises DataError for what is none, or of a later format."""
-    table = _object(data, f"the index of {server}")
+    table = json_object(data, f"the index of {server}")
     if table.get("format") != FORMAT:
         raise DataError(
             f"the index of {server} has the format {table.get('format')!r}, which this Pumice does not know",
@@ -86,7 +88,7 @@ def record_path(template: str, name: str) -> str:
 def parse_record(data: bytes, name: str, server: str, platforms: Collection[str]) -> list[Entry]:
     """Every version in a record, with what it needs on these platforms. Raises DataError."""
     what = f"the record of {name} on {server}"
-    table = _object(data, what)
+    table = json_object(data, what)
     versions = table.get("versions")
     if table.get("name") != name or not isinstance(versions, dict):
         raise DataError(f"{what} is broken", hint=_HINT)
@@ -95,13 +97,18 @@ def parse_record(data: bytes, name: str, server: str, platforms: Collection[str]
         files = told.get("files") if isinstance(told, dict) else None
         if not isinstance(files, dict) or not is_safe_name(version):
             raise DataError(f"{what} is broken at {_shown(version)}", hint=_HINT)
-        problem = told.get("problem")
+        problem, facts = told.get("problem"), None
+        if not problem:
+            try:
+                facts = facts_told(told, platforms, f"{what}, at {version},")
+            except VersionError as error:
+                problem = error.message
         yanked = told.get("yanked")
         entries.append(
             Entry(
                 version,
                 tuple([_file(arch, file) for arch, file in files.items()]),
-                None if problem else _facts(told, platforms, f"{what}, at {version},"),
+                facts,
                 _shown(problem or ""),
                 None if yanked is None else _shown(yanked),
             )
@@ -130,7 +137,8 @@ def _file(arch: str, told: Any) -> File:
     return File(arch, sha256 if isinstance(sha256, str) else None, size if isinstance(size, int) else None)
 
 
-def _facts(told: Mapping[str, Any], platforms: Collection[str], what: str) -> Facts:
+def facts_told(told: Mapping[str, Any], platforms: Collection[str], what: str) -> Facts:
+    """What a version needs on these platforms; `what` is for messages. Raises DataError."""
     overrides = told.get("overrides")
     if isinstance(overrides, dict):
         chosen = overrides.get(most_specific(platforms))
@@ -146,7 +154,8 @@ def _facts(told: Mapping[str, Any], platforms: Collection[str], what: str) -> Fa
     return Facts(dependencies, build, test, tuple(lists[3]))
 
 
-def _object(data: bytes, what: str) -> dict[str, Any]:
+def json_object(data: bytes, what: str) -> dict[str, Any]:
+    """The JSON object in `data`; `what` is for messages. Raises DataError."""
     import json
 
     try:
