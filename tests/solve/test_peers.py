@@ -69,7 +69,7 @@ def luarocks(tmp_path):
     return install
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [3, 5, 7, 9, 11, 13, 20, 31, 35, 45])
 def test_the_answer_is_luarockss_tree_where_that_is_consistent(rocks, luarocks, seed):
     world = random_world(seed)
     wanted = NAMES[: 1 + seed % 2]

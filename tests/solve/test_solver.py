@@ -293,6 +293,18 @@ def test_a_pin_holds_and_is_named_and_a_preference_gives_way(ask, refused):
     assert installs(ask(world, "a", "c", preferred={"b": "1.0-1"})) == ["b 3.0-1", "a 1.0-1", "c 1.0-1"]
 
 
+def test_a_pin_does_not_touch_what_nobody_asked_for(ask):
+    world = "a 1.0-1: b\nb 1.0-1\nb 2.0-1\nc 1.0-1\nd 1.0-1: b\nx 1.0-1: y\ny 1.0-1: z < 2\nz 1.0-1\nz 2.0-1"
+    tree = ["d 1.0-1", "b 2.0-1"]
+    assert installs(ask(world, "c", installed=tree, pinned={"b": "1.0-1"})) == ["c 1.0-1"]
+    assert installs(ask(world, "a", installed=tree, pinned={"b": "1.0-1"})) == ["b 1.0-1", "a 1.0-1"]
+    assert installs(ask(world, "x", "z", installed=tree, pinned={"b": "1.0-1"})) == [
+        "z 1.0-1",
+        "y 1.0-1",
+        "x 1.0-1",
+    ]
+
+
 def test_prereleases_and_scm_rank_as_luarocks_ranks_them(ask):
     world = "a 1.0-1\na 2.0beta1-1\nb 1.0-1\nb scm-1\nc 1.0-1: a < 2; b < 9"
     assert installs(ask(world, "a", "b")) == ["a 2.0beta1-1", "b scm-1"]

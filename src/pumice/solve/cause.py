@@ -7,7 +7,7 @@ from pumice.base.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.rock.dependency import Dependency
-    from pumice.solve.universe import Package
+    from pumice.solve.package import Package
 
 __all__ = ["Asked", "Cause", "InTree", "Needs", "Pinned", "Statement", "Unreadable", "Unsupported"]
 

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pumice.solve.universe import Package
+    from pumice.solve.package import Package
 
 __all__ = ["contradiction", "facts_of", "shrunk"]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pumice.solve.cause import Asked, InTree, Needs, Pinned, Unsupported
 from pumice.solve.core import facts_of
-from pumice.solve.universe import RUN
+from pumice.solve.package import RUN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.rock.dependency import Dependency
     from pumice.solve.cause import Statement, Unreadable
+    from pumice.solve.package import Package
     from pumice.solve.trail import Incompatibility
-    from pumice.solve.universe import Package, Universe
+    from pumice.solve.universe import Universe
 
 __all__ = ["explain", "reasons_of"]
 

@@ -12,8 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pumice.solve.package import Entry
     from pumice.solve.situation import Request
-    from pumice.solve.universe import Entry, Universe
+    from pumice.solve.universe import Universe
 
 __all__ = ["notes_on"]
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pumice.base.value import Value
-from pumice.solve.universe import ABSENT
+from pumice.solve.package import ABSENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pumice.rock.dependency import Dependency
+    from pumice.solve.package import Edge, Entry, Package
     from pumice.solve.situation import InstalledRock, Request
     from pumice.solve.table import Candidate
-    from pumice.solve.universe import Edge, Entry, Package, Universe
+    from pumice.solve.universe import Universe
 
 __all__ = ["REQUEST", "Chosen", "Reason", "Resolution", "resolution_of"]
 

@@ -9,16 +9,17 @@ tree upgraded only as far as it must be.
 from __future__ import annotations
 
 from pumice.solve.cause import Asked, InTree, Needs, Pinned, Unreadable, Unsupported
+from pumice.solve.package import ABSENT
 from pumice.solve.trail import Incompatibility, Trail
-from pumice.solve.universe import ABSENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pumice.solve.cause import Cause
+    from pumice.solve.package import Edge, Entry, Package
     from pumice.solve.situation import Request
-    from pumice.solve.universe import Edge, Entry, Package, Universe
+    from pumice.solve.universe import Universe
 
 __all__ = ["Search"]
 
@@ -94,8 +95,8 @@ class Search:
         tree = [universe.package(name) for name in names if universe.provided(name) is None]
         for package in [package for package in tree if package.name not in self._touched] + asked + tree:
             self._queue(package)
-            self._pin(package)
         for package, request in zip(asked, self._requests, strict=True):
+            self._pin(package)
             wanted = package.strict_mask(request.dependency)
             self._fact([(package, package.full ^ wanted)], Asked(request.dependency))
         for package in tree:
@@ -144,7 +145,8 @@ class Search:
                 self._touch(target)
             self._need(entry, edge)
             if target is not None:
-                self._pin(target)
+                if entry.candidate is not None:
+                    self._pin(target)
                 said.append(target)
         return said
 

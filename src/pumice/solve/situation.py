@@ -49,7 +49,7 @@ class Situation(Value):
     elsewhere: tuple[InstalledRock, ...] = ()
     """Rocks of other trees that may satisfy dependencies (deps-mode `order` and `all`)."""
     pinned: Mapping[str, str] = {}
-    """The only version that a name may have."""
+    """The only version of a name that requests, and what is installed for them, may have."""
     preferred: Mapping[str, str] = {}
     """The version that a name has if it fits, as an older lock says."""
     keep: bool = False

@@ -10,10 +10,11 @@ from pumice.errors import DependencyError
 from pumice.solve.core import shrunk
 from pumice.solve.explain import explain
 from pumice.solve.notes import notes_on
+from pumice.solve.package import ABSENT
 from pumice.solve.resolution import resolution_of
 from pumice.solve.search import Search
 from pumice.solve.situation import Situation
-from pumice.solve.universe import ABSENT, Universe
+from pumice.solve.universe import Universe
 from pumice.solve.walk import walk
 
 TYPE_CHECKING = False
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pumice.rock.dependency import Dependency
+    from pumice.solve.package import Entry
     from pumice.solve.resolution import Resolution
     from pumice.solve.situation import Request
     from pumice.solve.table import Table
     from pumice.solve.trail import Incompatibility
-    from pumice.solve.universe import Entry
 
 __all__ = ["Solver", "Unsolvable", "solve"]
 

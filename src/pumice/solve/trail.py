@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pumice.solve.cause import Cause
-    from pumice.solve.universe import Package
+    from pumice.solve.package import Package
 
 __all__ = ["Incompatibility", "Trail"]
 

@@ -6,14 +6,15 @@ cannot do is to change its mind about anything but a version of the rock at hand
 
 from __future__ import annotations
 
-from pumice.solve.universe import ABSENT
+from pumice.solve.package import ABSENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pumice.solve.package import Edge, Entry, Package
     from pumice.solve.situation import Request
-    from pumice.solve.universe import Edge, Entry, Package, Universe
+    from pumice.solve.universe import Universe
 
 __all__ = ["walk"]
 
@@ -84,27 +85,30 @@ def _settled(
 
     def needed(package: Package, mask: int) -> bool:
         entry = answer.get(package) or chosen.get(package, package.kept)
-        if entry is None or not entry.bit & mask & package.pin:
+        if entry is None or not entry.bit & mask:
             return False
         if package not in answer:
             answer[package] = entry
             queue.append(entry)
         return True
 
-    def satisfied(edges: Sequence[Edge]) -> bool:
+    def satisfied(edges: Sequence[Edge], *, pinned: bool) -> bool:
         for edge in edges:
-            if not edge.mask & ABSENT and (edge.target is None or not needed(edge.target, edge.mask)):
+            target = edge.target
+            if edge.mask & ABSENT:
+                continue
+            if target is None or not needed(target, edge.mask & target.pin if pinned else edge.mask):
                 return False
         return True
 
     for request in requests:
         package = universe.package(request.dependency.name)
-        if not needed(package, package.strict_mask(request.dependency)):
+        if not needed(package, package.strict_mask(request.dependency) & package.pin):
             return None
-        if request.tests and not satisfied(answer[package].test_edges):
+        if request.tests and not satisfied(answer[package].test_edges, pinned=True):
             return None
     for entry in queue:
-        if not satisfied(universe.load(entry)):
+        if not satisfied(universe.load(entry), pinned=entry.candidate is not None):
             return None
     chosen.clear()  # from here on only what is reached counts as changed
     if not universe.situation.keep:
@@ -112,6 +116,6 @@ def _settled(
             if universe.provided(name) is None and not needed(universe.package(name), -1):
                 return None
         for entry in queue:
-            if not satisfied(universe.load(entry)):
+            if not satisfied(universe.load(entry), pinned=entry.candidate is not None):
                 return None
     return {package.name: entry for package, entry in answer.items()}
