@@ -18,6 +18,7 @@ from bench.cases import CASES, PUMICE, Case, Setting, Step
 from bench.corpus import evaluate_corpus
 from bench.measure import CommandFailed, Cost, Samples, weigh
 from bench.report import Report, Row
+from bench.servers import server_cases
 
 PROJECT = Path(__file__).resolve().parent.parent
 CORPUS = "rockspecs"
@@ -30,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="pumice-bench-") as folder:
         setting = _setting(Path(folder), given)
         report = Report(_machine(setting))
-        for make, rows in CASES.values():
+        for make, rows in {**CASES, **server_cases(shared)}.values():
             if any(_wanted(row, given.only) for row in rows):
                 report.rows += _measured(make(setting), given, setting)
         if _wanted(CORPUS, given.only) and (shared / "corpus").is_dir():
