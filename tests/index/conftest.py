@@ -220,14 +220,19 @@ class Asking:
         self.now = 1_000_000.0
         self.environment: dict[str, str] = {}
 
-    def config(self, *servers: str | tuple[str, ...], lua: str = "5.1") -> Config:
+    def config(
+        self,
+        *servers: str | tuple[str, ...],
+        lua: str = "5.1",
+        platforms: tuple[str, ...] = ("unix", "linux"),
+    ) -> Config:
         tree = TreeSpec.at(str(self.folder / "tree"), lua)
         return Config(
             lua_version=lua,
             tree=tree,
             trees=(tree,),
             arch="linux-x86_64",
-            platforms=("unix", "linux"),
+            platforms=platforms,
             variables={},
             home=str(self.folder),
             sysconfdir="/etc/luarocks",
@@ -245,8 +250,9 @@ class Asking:
         exclusive: bool = False,
         tries: int = 2,
         stall: float = 1.0,
+        platforms: tuple[str, ...] = ("unix", "linux"),
     ) -> Index:
-        config = self.config(*servers, lua=lua)
+        config = self.config(*servers, lua=lua, platforms=platforms)
         self.notes = Notes()
         self.downloader = Downloader(
             Cache(config.cache_dir),

@@ -172,6 +172,47 @@ def test_needs_that_differ_by_platform_are_told_for_each(tmp_path: Path, rocks: 
     assert "dependencies" not in told
 
 
+@pytest.mark.corpus
+def test_the_index_of_real_rockspecs_tells_what_they_say(shared: Path, tmp_path: Path, ask: Any) -> None:
+    """Thousands of published rockspecs, for Linux and for macOS: the index gives the same needs."""
+    import tarfile
+
+    from pumice.rock.platform import platforms_of
+    from pumice.rock.rockspec import load_rockspec
+
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with tarfile.open(shared / "corpus" / "rockspecs.tar.xz") as archive:
+        for number, member in enumerate(archive):
+            file = archive.extractfile(member) if member.isfile() and number % 3 == 0 else None
+            if file is not None:
+                (folder / Path(member.name).name).write_bytes(file.read())
+    built = build_index(str(folder), Silent())
+    assert built.versions > 5000
+    compared = unreadable = differing = 0
+    for system in ("linux", "macosx"):
+        platforms = platforms_of(system)
+        index = ask(str(folder), platforms=platforms)
+        for row in index.search(Query("", substring=True, archs=frozenset(["rockspec"]))):
+            candidate = next(each for each in index.candidates(row.name) if each.version == row.version)
+            if candidate.facts is None:
+                unreadable += 1
+                continue
+            data = (folder / f"{row.name}-{row.version}.rockspec").read_bytes()
+            real = load_rockspec(data, f"{row.name}-{row.version}.rockspec", platforms)
+            told = candidate.facts
+            for field in ("dependencies", "build_dependencies", "test_dependencies"):
+                assert [each.text for each in getattr(real, field)] == [
+                    each.text for each in getattr(told, field)
+                ]
+            assert real.supported_platforms == told.supported_platforms
+            compared += 1
+            differing += "platforms" in (real.globals.get("dependencies") or {})
+    assert compared > 8000
+    assert unreadable < 40
+    assert differing > 3
+
+
 def test_what_is_no_directory_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="Cannot access repository at"):
         build_index(str(tmp_path / "none"), Silent())
