@@ -30,6 +30,8 @@ USER_AGENT = f"Pumice/{__version__}"
 
 _TRIES = 3
 _FIRST_PAUSE = 0.25
+_PATIENCE = 45.0
+"""After so many seconds of failures there is no further try."""
 _STALL = 10.0
 _LARGEST = 512 << 20
 _CHUNK = 1 << 18
@@ -116,13 +118,14 @@ def persistently(attempt: Callable[[], T], url: str, tries: int, progress: Progr
     """What `attempt` gives; failures that may pass are tried again with growing pauses. Raises FetchError."""
     from pumice.net.http import TransientError
 
+    start = time.monotonic()
     for count in range(1, tries + 1):
         try:
             return attempt()
         except TransientError as error:
-            if count == tries:
+            if count == tries or time.monotonic() - start > _PATIENCE:
                 raise FetchError(
-                    f"Failed downloading {shown_url(url)} - {error} (tried {tries} times)",
+                    f"Failed downloading {shown_url(url)} - {error} (tried {count} times)",
                     hint="check the connection and the URL, and try again later",
                 ) from error
             progress.message("detail", f"{shown_url(url)}: {error}; trying again")

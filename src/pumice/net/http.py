@@ -34,7 +34,7 @@ class TransientError(Exception):
     def __init__(self, text: str, *, unreachable: bool = False) -> None:
         super().__init__(text)
         self.unreachable = unreachable
-        """Nobody answered at all: other files of the same server will not come either."""
+        """Nobody answered in time: other files of the same server will not come either."""
 
 
 class MissingError(FetchError):
@@ -77,10 +77,12 @@ class Response:
                 now = time.monotonic()
                 if now - window >= self._stall:
                     if in_window < _LEAST_IN_STALL:
-                        raise TransientError(f"only {in_window} bytes came in {self._stall:g} seconds")
+                        text = f"only {in_window} bytes came in {self._stall:g} seconds"
+                        raise TransientError(text, unreachable=True)
                     window, in_window = now, 0
         except urllib3.exceptions.TimeoutError as error:
-            raise TransientError(f"no data came for {self._stall:g} seconds") from error
+            text = f"no data came for {self._stall:g} seconds"
+            raise TransientError(text, unreachable=True) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise TransientError("the answer was cut off") from error
 
@@ -192,7 +194,8 @@ def _one(address: Address, headers: dict[str, str], connections: Connections) ->
             f"{address.host} did not answer within {seconds} seconds", unreachable=True
         ) from error
     except urllib3.exceptions.TimeoutError as error:
-        raise TransientError(f"no answer came for {connections.stall:g} seconds") from error
+        text = f"no answer came for {connections.stall:g} seconds"
+        raise TransientError(text, unreachable=True) from error
     except urllib3.exceptions.LocationValueError as error:
         raise FetchError(f"{shown_url(address.url)} is no valid URL", hint="check its spelling") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
