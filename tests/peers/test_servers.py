@@ -236,3 +236,22 @@ def test_make_installs_what_is_missing_and_pins_it(
         (project / "luarocks.lock").unlink()
         shutil.rmtree(tree)
     assert locks[0] == locks[1]
+
+
+def test_what_a_gateway_brings_is_not_installed(
+    server_directory: Path, tree: Path, pumice: Run, tmp_path: Path
+) -> None:
+    """`--for kong@3.9`: lua-cjson and penlight are there already; without it nobody has them."""
+    server = tmp_path / "server"
+    server.mkdir()
+    _write_rock(server, "plugin", "1.0-1", ["lua-cjson >= 2.1", "penlight >= 1.13, < 2", "inspect == 3.1.3"])
+    subprocess.run(
+        ["luarocks-admin", "make_manifest", str(server)], check=True, capture_output=True, timeout=60
+    )
+    refused = pumice("install", f"--only-server={server}", "plugin", fails=True)
+    assert "there is no rock of that name" in refused.stderr
+    pumice("install", "--for", "kong@3.9", f"--only-server={server}", "plugin")
+    assert [line.split("\t")[0] for line in pumice("list", "--porcelain").stdout.splitlines()] == ["plugin"]
+    shutil.rmtree(tree)
+    old = pumice("install", "--for", "kong@2.8", f"--only-server={server}", "plugin", fails=True)
+    assert "penlight" in old.stderr or "inspect" in old.stderr

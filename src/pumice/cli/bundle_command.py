@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pumice.cli.arguments import Command, Option, Positional
+from pumice.cli.options import FOR
 from pumice.errors import EXIT_OK, UsageError
 from pumice.operation.bundle import bundle
 
@@ -22,7 +23,10 @@ COMMAND = Command(
     "offline, and unpacked with tar it is a rocks tree. What is installed in the tree is taken from there, "
     "anything else from files, URLs and servers.",
     positionals=(Positional("rock", "Names, files or URLs of rocks.", "+"),),
-    options=(Option(("--output", "-o"), "The file to write.", "<file>"),),
+    options=(
+        FOR,
+        Option(("--output", "-o"), "The file to write.", "<file>"),
+    ),
     examples=(("pumice bundle my-plugin -o app.tar.gz", "One file to carry to a machine without network."),),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Option
+from pumice.cli.options import FOR
 from pumice.errors import EXIT_OK
 from pumice.operation.lock import lock_project
 
@@ -19,7 +20,10 @@ COMMAND = Command(
     description="In a project: solves the dependencies of its rockspec for an empty tree and writes "
     "pumice.lock with exact versions, where each comes from, and the SHA-256 of every file. Versions that "
     "the lock has already stay if they fit. Other Lua versions and platforms in it stay as they are.",
-    options=(Option(("--upgrade",), "Take the newest versions, whatever the lock has."),),
+    options=(
+        FOR,
+        Option(("--upgrade",), "Take the newest versions, whatever the lock has."),
+    ),
 )
 
 

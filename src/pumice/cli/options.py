@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Option
+from pumice.errors import UsageError
 
-__all__ = ["DEPS_MODE", "GLOBAL", "INSTALLING", "JSON", "PORCELAIN"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pumice.cli.arguments import Arguments
+
+__all__ = ["DEPS_MODE", "FOR", "GLOBAL", "INSTALLING", "JSON", "PORCELAIN"]
 
 GLOBAL = (
     Option(("--help", "-h"), "Show this help message and exit."),
@@ -61,7 +66,14 @@ PORCELAIN = Option(("--porcelain",), "Produce machine-friendly output.")
 
 JSON = Option(("--json",), "Produce JSON.")
 
+FOR = Option(
+    ("--for",),
+    "Count what a gateway brings as installed: kong@3.9, or kong for the newest known.",
+    "<gateway>",
+)
+
 INSTALLING = (
+    FOR,
     Option(
         ("--keep",), "Do not remove previously installed versions of the rock after installing a new one."
     ),
@@ -69,7 +81,7 @@ INSTALLING = (
     Option(("--force-fast",), "Like --force, without reporting dependency issues."),
     Option(("--only-deps", "--deps-only"), "Install only the dependencies of the rock."),
     Option(("--no-doc",), "Install the rock without its documentation."),
-    Option(("--verify",), "Verify the signature of the rockspec or rock."),
+    Option(("--verify",), "Refused: signatures cannot be verified yet."),
     Option(
         ("--check-lua-versions",), "If the rock can't be found, report if it is available for another Lua."
     ),
@@ -78,3 +90,12 @@ INSTALLING = (
     Option(("--dry-run",), "Say what would be installed, and stop there."),
     DEPS_MODE,
 )
+
+
+def refuse_signing(arguments: Arguments) -> None:
+    """Whoever asks for a signature must not believe that there is one. Raises UsageError for --sign."""
+    if arguments.flag("sign"):
+        raise UsageError(
+            "Rocks cannot be signed yet, so --sign packs nothing.",
+            hint="Pack without it, then run `gpg --armor --output FILE.asc --detach-sign FILE`.",
+        )

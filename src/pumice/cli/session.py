@@ -43,7 +43,11 @@ class Session:
             def warn(text: str) -> None:
                 self.terminal.message("warning", text)
 
-            self._config = load_config(self._flags(), self.environment, self.cwd, warn=warn)
+            config = load_config(self._flags(), self.environment, self.cwd, warn=warn)
+            gateway = self.arguments.text("for")
+            if gateway is not None:
+                config = config.replace(rocks_provided={**_brought_by(gateway), **config.rocks_provided})
+            self._config = config
         return self._config
 
     @property
@@ -114,3 +118,15 @@ def _seconds(text: str | None, option: str) -> float | None:
     if not 0 <= seconds < 1e9:
         raise UsageError(f"malformed argument '{text}'", hint=f"{option} takes a number of seconds.")
     return seconds
+
+
+def _brought_by(gateway: str) -> dict[str, str]:
+    """The rocks of `kong@3.9`. Raises UsageError for another gateway or version."""
+    from pumice.kong.provided import provided_by_kong
+
+    name, _, version = gateway.partition("@")
+    if name != "kong":
+        raise UsageError(
+            f"malformed argument '{gateway}'", hint="--for takes kong@VERSION, such as kong@3.9."
+        )
+    return provided_by_kong(version)
