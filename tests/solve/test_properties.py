@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pumice.rock.dependency import parse_dependency
 from pumice.solve.solver import Unsolvable, solve
 
 
@@ -50,6 +51,24 @@ def test_where_luarocks_walks_to_a_consistent_tree_the_answer_is_that_tree(rocks
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
+def test_with_keep_nothing_leaves_the_tree_and_what_is_new_has_all_it_needs(rocks, data):
+    world, requests, situation = data.draw(rocks.questions())
+    found, _error = answer(rocks, world, requests, situation.replace(keep=True))
+    alone, _error = answer(rocks, world, requests, situation.replace(installed=()))
+    if found is None:
+        assert alone is None
+        return
+    judge = rocks.Judge(world, requests, situation)
+    tree = judge.tree_after(found)
+    assert not [rock for rock in found.replaced if rock.version in tree[rock.name]]
+    assert all(judge.met(request.dependency, tree) for request in requests)
+    for chosen in found.install:
+        for text in world[chosen.name][chosen.version]:
+            assert judge.met(parse_dependency(text), tree)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
 def test_the_same_question_has_the_same_answer_whatever_the_order_of_the_table(rocks, data):
     world, requests, situation = data.draw(rocks.questions())
     shuffled = {
@@ -68,7 +87,6 @@ def test_the_same_question_has_the_same_answer_whatever_the_order_of_the_table(r
 def resolvelib_solves(world, requests):
     """Whether resolvelib finds an answer; None when it does not end."""
     resolvelib = pytest.importorskip("resolvelib")
-    from pumice.rock.dependency import parse_dependency
     from pumice.rock.version import newest_first
 
     class Provider(resolvelib.AbstractProvider):
@@ -121,7 +139,6 @@ def test_resolvelib_agrees_on_what_can_be_solved(rocks, data):
 
 @pytest.mark.corpus
 def test_resolvelib_agrees_on_the_public_server(rocks, public):
-    from pumice.rock.dependency import parse_dependency
     from pumice.solve.situation import Situation
     from pumice.solve.solver import Solver
 

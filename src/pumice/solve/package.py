@@ -95,7 +95,6 @@ class Package:
         "pin",
         "preferred",
         "staying",
-        "texts",
     )
 
     def __init__(
@@ -113,8 +112,6 @@ class Package:
         self._masks: dict[str, int] = {}
         self._strict: dict[str, int] = {}
         self._by_components: dict[tuple[int | float, ...], list[Entry]] = {}
-        self.texts: dict[int, str] = {}
-        """The words of the first dependency that asked for a set."""
         here = {rock.version for rock in installed}
         kept_place: Place = (0, (), "")
         ranked: list[tuple[Place, Entry]] = []
@@ -173,7 +170,6 @@ class Package:
                         known |= entry.bit
                         break
             self._strict[dependency.text] = known
-            self.texts.setdefault(known, str(dependency)[len(dependency.full_name) :].strip())
         return known
 
     def _alike(self) -> dict[tuple[int | float, ...], list[Entry]]:
