@@ -350,6 +350,47 @@ def test_a_generation_tree_remembers_and_rolls_back(
     assert run("verify") == 0
 
 
+def test_repair_fills_a_generation_again_from_the_store(
+    run: Run, command: Any, tree: Path, make_rock: MakeRock
+) -> None:
+    rock = make_rock("a", "1.0-1", {"lua/a.lua": "return 1\n"})
+    assert run("--layout=generations", "install", str(rock)) == 0
+    (tree / "current/share/lua/5.1/a.lua").unlink()
+    assert run("verify") == 1
+    assert run("repair") == 0
+    assert "share/lua/5.1/a.lua is missing" in command.output
+    assert (tree / "current/share/lua/5.1/a.lua").read_text() == "return 1\n"
+    assert run("verify") == 0
+    assert run("repair") == 0
+    assert "Nothing to mend." in command.output
+
+
+def test_verify_tells_of_a_current_generation_that_is_missing(
+    run: Run, command: Any, tree: Path, make_rock: MakeRock
+) -> None:
+    assert run("--layout=generations", "install", str(make_rock("a", "1.0-1", {"lua/a.lua": ""}))) == 0
+    (tree / "current").unlink()
+    (tree / "current").symlink_to("generations/99")
+    assert run("verify") == 1
+    assert f"{tree}/current: names {tree}/generations/99, which is missing" in command.output
+
+
+@pytest.mark.parametrize("verb", ["install", "make"])
+def test_a_signature_that_cannot_be_verified_stops_the_command(
+    verb: str, run: Run, command: Any, tree: Path
+) -> None:
+    """Whoever asks for the check must not get an unchecked rock."""
+    assert run(verb, "--verify", *(["a-1.0-1.all.rock"] if verb == "install" else [])) == 1
+    assert "Error: Signatures cannot be verified yet" in command.output
+    assert not tree.exists()
+
+
+@pytest.mark.parametrize("words", [("pack", "--sign", "a"), ("make", "--pack-binary-rock", "--sign")])
+def test_a_rock_that_cannot_be_signed_is_not_packed(words: tuple[str, ...], run: Run, command: Any) -> None:
+    assert run(*words) == 1
+    assert "Error: Rocks cannot be signed yet" in command.output
+
+
 @pytest.mark.adversary(47)
 def test_verify_finds_and_repair_mends_from_the_cache(
     run: Run, command: Any, tree: Path, make_rock: MakeRock

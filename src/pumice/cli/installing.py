@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pumice.errors import UsageError
 from pumice.operation.deploy import InstallOptions
 
 TYPE_CHECKING = False
@@ -16,6 +17,11 @@ __all__ = ["install_options", "print_outcome"]
 
 def install_options(arguments: Arguments, session: Session, command: str) -> InstallOptions:
     """What the flags and the configuration say; `command` names the change to others and in the history."""
+    if arguments.flag("verify"):
+        raise UsageError(
+            "Signatures cannot be verified yet, so --verify installs nothing.",
+            hint="Run `gpg --verify FILE.asc FILE` first, then install without --verify.",
+        )
     return InstallOptions(
         command=command,
         keep=arguments.flag("keep") or session.config.keep_other_versions,

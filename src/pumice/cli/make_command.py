@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pumice.cli.arguments import Command, Option, Positional
 from pumice.cli.installing import install_options
-from pumice.cli.options import INSTALLING
+from pumice.cli.options import INSTALLING, refuse_signing
 from pumice.errors import EXIT_OK, UsageError
 from pumice.operation.make import make
 
@@ -18,7 +18,7 @@ __all__ = ["COMMAND", "run"]
 COMMAND = Command(
     "make",
     "Compile package in current directory using a rockspec.",
-    description="Builds sources in the current directory and installs the result, without fetching anything. "
+    description="Builds the sources in the current directory and installs the result with what it needs. "
     "If no argument is given, it looks for a rockspec in the current directory and in rockspec/ and "
     "rockspecs/, picking the newest version, or the only one without a version in its name.",
     positionals=(Positional("rockspec", "Rockspec for the rock to build.", "?"),),
@@ -39,6 +39,7 @@ def run(arguments: Arguments, session: Session) -> int:
     pack = arguments.flag("pack_binary_rock")
     if arguments.flag("sign") and not pack:
         raise UsageError("In the make command, --sign is meant to be used only with --pack-binary-rock")
+    refuse_signing(arguments)
     made = make(
         session.config,
         install_options(arguments, session, "make"),

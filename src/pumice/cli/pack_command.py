@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Option, Positional
+from pumice.cli.options import refuse_signing
 from pumice.errors import EXIT_OK, UsageError
 from pumice.operation.pack import pack_installed, pack_source, pack_tar
 
@@ -44,6 +45,7 @@ def run(arguments: Arguments, session: Session) -> int:
     word, version = arguments.text("rock"), arguments.text("version")
     chosen = arguments.text("format")
     config, terminal = session.config, session.terminal
+    refuse_signing(arguments)
     if chosen == "tar":
         packed = pack_tar(word, version, session.trees, config, terminal)
     elif chosen == "bundle":

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pumice.base.progress import Silent
 from pumice.base.value import Value
 from pumice.operation.change import TreeChange, provided_rocks
 from pumice.operation.obtain import obtain
 from pumice.operation.rock_cache import cached_rock
 from pumice.operation.work_dir import WorkDir
+from pumice.tree.kinds import open_tree
+from pumice.tree.manifest import read_tree_manifest
+from pumice.tree.planner import Plan
 from pumice.tree.repair import plan_repair
+from pumice.tree.verify import verify_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +57,7 @@ def repair(rocks: Sequence[str], config: Config, progress: Progress) -> Repaired
 
 
 def _look(given: Mapping[tuple[str, str], Rock], config: Config, progress: Progress) -> Repair:
+    lost = _lost_in_generation(config)
     with TreeChange(config, "repair", progress) as change:
 
         def supply(name: str, version: str) -> Rock | None:
@@ -67,4 +73,19 @@ def _look(given: Mapping[tuple[str, str], Rock], config: Config, progress: Progr
         )
         if result.plan is not None:
             change.commit(result.plan.replace(messages=()))
+        elif lost and not result.unmended:
+            # The generation of this change was filled from the store and is whole: it mends the current one.
+            anew = Plan((), (), b"")
+            change.commit(anew)
+            return result.replace(plan=anew, mended=lost)
         return result
+
+
+def _lost_in_generation(config: Config) -> tuple[str, ...]:
+    """What is wrong in the current generation of a tree of generations; nothing for a plain tree."""
+    tree = open_tree(config.tree)
+    if tree.kind != "generations":
+        return ()
+    spec = tree.read_spec
+    report = verify_tree(spec, read_tree_manifest(spec, Silent(), platforms=config.platforms))
+    return tuple(f"{problem.path} {problem.message}" for problem in report.errors)

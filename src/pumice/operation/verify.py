@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pumice.tree.kinds import open_tree
 from pumice.tree.manifest import read_tree_manifest
 from pumice.tree.verify import Problem, Report, verify_tree
@@ -29,6 +31,11 @@ def verify(config: Config, progress: Progress) -> Report:
     from pumice.tree.generations import GenerationTree
 
     assert isinstance(tree, GenerationTree)
+    if tree.current and not os.path.isdir(spec.root):
+        lost = Problem(
+            "error", os.path.join(tree.root, "current"), "", f"names {spec.root}, which is missing"
+        )
+        report = report.replace(problems=(lost, *report.problems))
     damaged = tuple(
         Problem(
             "error",
