@@ -445,6 +445,40 @@ def test_many_files_come_over_few_connections_at_once(server: Any, command: Comm
     assert command.notes.running == 0
 
 
+def test_short_answers_leave_the_connection_open(server: Any, command: Commands) -> None:
+    """A missing file, an unchanged one and a redirect: the next request needs no new connection."""
+    ports = []
+
+    def noted(action: Callable[[Any], None]) -> Callable[[Any], None]:
+        def run(handler: Any) -> None:
+            ports.append(handler.client_address[1])
+            action(handler)
+
+        return run
+
+    server.routes["/none"] = noted(lambda handler: handler.reply(404, b"no such file"))
+    server.routes["/m"] = noted(gives(BODY, ETag='"1"'))
+    server.routes["/away"] = noted(lambda handler: handler.reply(302, b"over there", Location="/m"))
+    with command() as downloader:
+        for path in ("/none", "/m", "/m", "/away", "/m"):
+            downloader.documents.get(server.url(path), max_age=0)
+    assert len(ports) == 6
+    assert len(set(ports)) == 1
+
+
+def test_nobody_waits_for_the_rest_of_a_short_answer(server: Any, command: Commands) -> None:
+    def action(handler: Any) -> None:
+        handler.send_response(404)
+        handler.send_header("Content-Length", "100")
+        handler.end_headers()
+        server.ended.wait(5)
+
+    server.routes["/none"] = action
+    start = time.monotonic()
+    assert command(stall=4.0).documents.get(server.url("/none"), max_age=0) is None
+    assert time.monotonic() - start < 3
+
+
 def test_one_that_fails_is_told_and_the_others_are_there(server: Any, command: Commands) -> None:
     server.routes["/a"] = server.routes["/c"] = gives(BODY)
     wanted = [Wanted((server.url(f"/{name}"),), command.target(name)) for name in "abc"]

@@ -24,6 +24,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MISSING = (404, 410)
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _CHUNK = 1 << 17
+_SMALL_REST = 1 << 14
+_REST_TIME = 0.5
 # Fewer bytes than these in a stall's time are no download, however regularly they come.
 _LEAST_IN_STALL = 512
 
@@ -90,6 +92,8 @@ class Response:
         """The connection is free for the next request if the body has come, else it ends."""
         if self._ended:
             self._response.release_conn()
+        elif self.not_modified:
+            _give_back(self._response)
         else:
             self._response.close()
 
@@ -123,7 +127,7 @@ def request(
         if response.status not in _REDIRECTS:
             break
         location = response.headers.get("location", "")
-        response.close()
+        _give_back(response)
         address = _redirected(address, location)
         if address.url in seen or len(seen) > _MOST_REDIRECTS:
             raise FetchError(
@@ -132,7 +136,7 @@ def request(
         seen.add(address.url)
     if response.status == 200 or (response.status == 304 and unless):
         return Response(address.url, response, connections.stall)
-    response.close()
+    _give_back(response)
     reason = response.reason if response.reason and response.reason.isprintable() else ""
     text = f"{shown_url(address.url)} answers {response.status} {reason}".rstrip()
     if response.status in _TRANSIENT:
@@ -200,6 +204,31 @@ def _one(address: Address, headers: dict[str, str], connections: Connections) ->
         raise FetchError(f"{shown_url(address.url)} is no valid URL", hint="check its spelling") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreachable(address) from error
+
+
+def _give_back(response: BaseHTTPResponse) -> None:
+    """The connection serves the next request where the rest of this answer is small, else it ends."""
+    import urllib3
+
+    length = response.headers.get("content-length", "0" if response.status == 304 else "")
+    small = length.isascii() and length.isdigit() and int(length) <= _SMALL_REST
+    # What a 304 announces does not follow; a server that sends it all the same would be misread from then on.
+    if not small or (response.status == 304 and int(length)):
+        response.close()
+        return
+    until = time.monotonic() + _REST_TIME
+    peer = getattr(response.connection, "sock", None)
+    try:
+        if peer is not None:
+            peer.settimeout(_REST_TIME)  # the next request sets its own
+        while response.read1(_SMALL_REST, decode_content=False):
+            if time.monotonic() > until:
+                response.close()
+                return
+    except (urllib3.exceptions.HTTPError, OSError):
+        response.close()
+        return
+    response.release_conn()
 
 
 def _acknowledge(response: BaseHTTPResponse) -> None:
