@@ -444,6 +444,9 @@ def test_build_dependencies_count_where_something_is_built_and_test_dependencies
     assert installs(found) == ["tool 1.0-1", "run 1.0-1", "busted 1.0-1", "a 1.0-1"]
     assert [reason.kind for reason in found.chosen("busted").reasons] == ["test dependency"]
     assert [reason.kind for reason in found.chosen("tool").reasons] == ["build dependency"]
+    table.announced.clear()
+    solve([b], table)
+    assert not [names for names, _candidates in table.announced if ("tool", None) in names]
 
 
 def test_what_will_be_asked_is_announced_level_by_level():

@@ -75,7 +75,7 @@ class Entry:
         self.installed = installed
         self.edges: tuple[Edge, ...] | None = None
         """None until `Universe.load`."""
-        self.test_edges: tuple[Edge, ...] = ()
+        self.test_edges: tuple[Edge, ...] | None = None
         self.flaw: tuple[str, str] | None = None
         """(`platform` or `unreadable`, text) when it cannot be used."""
 

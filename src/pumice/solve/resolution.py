@@ -81,7 +81,7 @@ def resolution_of(
     order = _ordered(universe, roots, answer, tested)
     needs: dict[Package, list[tuple[str, str]]] = {}
     for entry in dict.fromkeys([*order, *answer.values()]):
-        for edge in _edges(universe, entry, tested):
+        for edge in universe.edges(entry, tests=entry.package.name in tested):
             target = answer.get(edge.dependency.name)
             if edge.target is None or target is None or not edge.mask & target.bit:
                 continue
@@ -117,11 +117,6 @@ def resolution_of(
     )
 
 
-def _edges(universe: Universe, entry: Entry, tested: set[str]) -> tuple[Edge, ...]:
-    edges = universe.load(entry)
-    return (*edges, *entry.test_edges) if entry.package.name in tested else edges
-
-
 def _used(target: Entry, dependency: Dependency) -> tuple[str, str] | None:
     """The highest of a kept rock's versions that the dependency accepts."""
     for version, namespace in reversed(target.present):
@@ -140,7 +135,8 @@ def _ordered(
         if root in started:
             continue
         started.add(root)
-        stack: list[tuple[Entry, Iterator[Edge]]] = [(root, iter(_edges(universe, root, tested)))]
+        edges = universe.edges(root, tests=root.package.name in tested)
+        stack: list[tuple[Entry, Iterator[Edge]]] = [(root, iter(edges))]
         while stack:
             entry, waiting = stack[-1]
             for edge in waiting:
@@ -148,7 +144,7 @@ def _ordered(
                 if edge.target is None or edge.mask & ABSENT or target is None or target in started:
                     continue
                 started.add(target)
-                stack.append((target, iter(_edges(universe, target, tested))))
+                stack.append((target, iter(universe.edges(target, tests=target.package.name in tested))))
                 break
             else:
                 stack.pop()

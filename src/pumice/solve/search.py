@@ -121,8 +121,7 @@ class Search:
         self._trail.add(Incompatibility([term for term in terms if term[1] != term[0].full], cause))
 
     def _edges(self, entry: Entry) -> Sequence[Edge]:
-        edges = self._universe.load(entry)
-        return (*edges, *entry.test_edges) if entry.package.name in self._tested else edges
+        return self._universe.edges(entry, tests=entry.package.name in self._tested)
 
     def _load(self, entry: Entry) -> list[Package]:
         """Adds what is known of an entry; gives the packages that it newly says something of."""

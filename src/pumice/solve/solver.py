@@ -116,6 +116,7 @@ class Solver:
         """Announces what the walk will ask, level by level, so that each level is one batch for the table."""
         universe = self._universe
         wanted: list[tuple[Dependency, Request | None]] = [(each.dependency, each) for each in requests]
+        tested = {request.dependency.name for request in requests if request.tests}
         seen: set[tuple[str, str]] = set()
         universe.announce([request.dependency for request in requests])
         while wanted:
@@ -130,9 +131,6 @@ class Solver:
                 if mask & package.pin and not mask & ABSENT:
                     entries.append(package.best(mask & package.pin, request))
             universe.announce((), entries)
-            universe.announce([dependency for entry in entries for dependency in universe.needs(entry)])
-            wanted = [
-                (edge.dependency, None)
-                for entry in entries
-                for edge in (*universe.load(entry), *entry.test_edges)
-            ]
+            levels = [universe.needs(entry, tests=entry.package.name in tested) for entry in entries]
+            universe.announce([dependency for level in levels for dependency in level])
+            wanted = [(dependency, None) for level in levels for dependency in level]

@@ -119,12 +119,29 @@ class Universe:
                 entry.edges = self._edges(entry, entry.candidate)
         return entry.edges
 
-    def needs(self, entry: Entry) -> tuple[Dependency, ...]:
-        """What a candidate may depend on, as far as it can be read; asks the table for its facts alone."""
-        facts = None if entry.candidate is None else self._facts_of(entry.candidate)
-        if facts is None or isinstance(facts, DataError):
+    def edges(self, entry: Entry, *, tests: bool) -> tuple[Edge, ...]:
+        """As `load`, with the test dependencies too if they are wanted."""
+        edges = self.load(entry)
+        if not tests or entry.candidate is None or entry.flaw is not None:
+            return edges
+        if entry.test_edges is None:
+            facts = self._facts_of(entry.candidate)
+            needed = () if isinstance(facts, DataError) else facts.test_dependencies
+            self.announce(needed)
+            wanted = needed if self.situation.dependencies else ()
+            entry.test_edges = tuple([self.edge(each, TEST) for each in wanted])
+        return edges + entry.test_edges
+
+    def needs(self, entry: Entry, *, tests: bool = False) -> tuple[Dependency, ...]:
+        """What a candidate depends on, as far as it can be read; asks the table for its facts alone."""
+        candidate = entry.candidate
+        if candidate is None or not self.situation.dependencies:
             return ()
-        return facts.build_dependencies + facts.dependencies + facts.test_dependencies
+        facts = self._facts_of(candidate)
+        if isinstance(facts, DataError):
+            return ()
+        build = facts.build_dependencies if candidate.built and self.situation.build_dependencies else ()
+        return build + facts.dependencies + (facts.test_dependencies if tests else ())
 
     def _edges(self, entry: Entry, candidate: Candidate) -> tuple[Edge, ...]:
         situation = self.situation
@@ -140,7 +157,6 @@ class Universe:
             return ()
         self.announce(self.needs(entry))
         build = facts.build_dependencies if candidate.built and situation.build_dependencies else ()
-        entry.test_edges = tuple([self.edge(each, TEST) for each in facts.test_dependencies])
         return tuple(
             [self.edge(each, BUILD) for each in build] + [self.edge(each, RUN) for each in facts.dependencies]
         )

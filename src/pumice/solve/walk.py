@@ -44,13 +44,11 @@ def _install(universe: Universe, wanted: Entry, chosen: dict[Package, Entry], te
     missing: Entry | None = wanted
     while missing is not None or stack:
         if missing is not None:
-            edges = universe.load(missing)
+            edges = universe.edges(missing, tests=tests and missing is wanted)
             if missing.flaw is not None or missing.package in started:
                 return False
             started[missing.package] = missing
-            stack.append(
-                (missing, iter((*edges, *missing.test_edges) if tests and missing is wanted else edges))
-            )
+            stack.append((missing, iter(edges)))
             missing = None
         entry, waiting = stack[-1]
         for edge in waiting:
@@ -105,7 +103,8 @@ def _settled(
         package = universe.package(request.dependency.name)
         if not needed(package, package.strict_mask(request.dependency) & package.pin):
             return None
-        if request.tests and not satisfied(answer[package].test_edges, pinned=True):
+        edges = universe.edges(answer[package], tests=request.tests)
+        if request.tests and not satisfied(edges, pinned=True):
             return None
     for entry in queue:
         if not satisfied(universe.load(entry), pinned=entry.candidate is not None):
