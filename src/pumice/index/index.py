@@ -11,7 +11,8 @@ from pumice.errors import DataError, FetchError, NotFoundError, PumiceError
 from pumice.index.facts import facts_of
 from pumice.index.manifest import open_manifest
 from pumice.index.own import open_own
-from pumice.index.release import Candidate, Facts, Offer, is_source
+from pumice.index.query import Query, Row
+from pumice.index.release import Candidate, Facts, Offer
 from pumice.index.servers import servers_of
 from pumice.rock.constraint import matches
 from pumice.rock.version import parse_version, sort_key
@@ -25,40 +26,11 @@ if TYPE_CHECKING:
     from pumice.index.release import Entry, File, Listing
     from pumice.index.servers import Mirror, Server
     from pumice.net.downloader import Downloader
-    from pumice.rock.constraint import Constraint
 
 __all__ = ["Index", "Query", "Row", "default_archs"]
 
 _CACHE_TIMEOUT = 60.0
 _PROVIDED = "provided by VM or rocks_provided"
-
-
-class Query(Value):
-    """What is searched for."""
-
-    name: str
-    namespace: str | None = None
-    constraints: tuple[Constraint, ...] = ()
-    substring: bool = False
-    """Whether names that hold `name` will do, as in `search`."""
-    archs: frozenset[str] | None = None
-    """None: those that may be used on this machine."""
-
-
-class Row(Value):
-    """One file that was found, as `search` prints it."""
-
-    name: str
-    version: str
-    arch: str
-    """Also `installed`, for what is provided."""
-    server: str
-    namespace: str | None = None
-
-    @property
-    def is_source(self) -> bool:
-        """Whether `search` lists it among the sources; LuaRocks does so with provided rocks too."""
-        return self.arch == "installed" or is_source(self.arch)
 
 
 class _Listed(Value):
