@@ -212,6 +212,7 @@ def test_a_bug_is_exit_99_and_asks_for_a_report(
         ("history",),
         ("rollback",),
         ("rollback", "x"),
+        ("verify",),
         ("repair", "nosuch.rock"),
         ("help", "nosuch"),
         ("nosuch",),

@@ -232,3 +232,66 @@ def test_eight_parallel_installs_into_one_tree(
     assert codes == [0] * 8
     assert command("--tree", str(tree), "list", "--porcelain") == 0
     assert len(command.output.splitlines()) == 8
+
+
+@pytest.mark.adversary(49)
+@pytest.mark.parametrize("layout", ["plain", "generations"])
+def test_an_install_by_name_is_killed_at_every_file_system_call(
+    layout: str, tmp_path: Path, make_rock: MakeRock, command: Any, fault_type: Any, tree_hash: TreeHash
+) -> None:
+    """Tree and cache are whole: the next command finds the old tree or the new one, and the retry succeeds."""
+    make_rock("base", "1.0-1", {"lua/base.lua": "return 1\n"})
+    server = make_rock("top", "1.0-1", {"lua/top.lua": "return 2\n"}, ["base >= 1.0"]).parent
+    assert command("index", "build", str(server)) == 0, command.output
+    tree, pristine = tmp_path / "tree", tmp_path / "pristine"
+    keep = make_rock("keep", "1.0-1", {"lua/keep.lua": "return 0\n"}, folder="elsewhere")
+    words = ("--tree", str(tree), f"--only-server={server}", "install", "top")
+    assert command("--layout", layout, "--tree", str(tree), "install", str(keep)) == 0, command.output
+    shutil.copytree(tree, pristine, symlinks=True)
+    before = visible(tree, tree_hash)
+    cache = command.home / ".cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    calls = command.count(*words)
+    after = visible(tree, tree_hash)
+    outcomes = {before: 0, after: 0}
+    # every third call: most of them are the same step of another file
+    for call in range(1, calls + 1, 3):
+        reset(tree, pristine)
+        shutil.rmtree(cache, ignore_errors=True)
+        assert command(*words, fault=fault_type(call)) == -9
+        assert command("--tree", str(tree), "list", "--porcelain") == 0, command.output
+        now = visible(tree, tree_hash)
+        assert now in outcomes, f"call {call} of {calls}"
+        outcomes[now] += 1
+        assert command(*words) == 0, f"call {call}: {command.output}"
+        assert visible(tree, tree_hash) == after
+    assert outcomes[before] > 0
+
+
+@pytest.mark.adversary(50)
+def test_a_lock_is_written_whole_or_not_at_all(
+    tmp_path: Path, make_rock: MakeRock, command: Any, fault_type: Any
+) -> None:
+    """Killed at every call, `pumice.lock` is the old one or the new one."""
+    server = make_rock("base", "1.0-1", {"lua/base.lua": "return 1\n"}).parent
+    assert command("index", "build", str(server)) == 0, command.output
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "app-1.0-1.rockspec").write_text(
+        'package = "app" version = "1.0-1" source = { url = "x" } dependencies = { "base" }'
+        'build = { type = "builtin", modules = {} }'
+    )
+    lock = project / "pumice.lock"
+    old = "# an older one\nversion = 1\n"
+    lock.write_text(old)
+    words = (f"--only-server={server}", "lock")
+    command.count(*words, cwd=project)
+    new = lock.read_text()
+    # the cache is warm now, as it is in every run below
+    lock.write_text(old)
+    calls = command.count(*words, cwd=project)
+    assert "base" in new
+    for call in range(1, calls + 1):
+        lock.write_text(old)
+        assert command(*words, cwd=project, fault=fault_type(call)) == -9
+        assert lock.read_text() in (old, new)

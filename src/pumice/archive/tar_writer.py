@@ -33,9 +33,9 @@ def write_tar_gz(
 ) -> None:
     """The file at `path` is a gzipped tar of `entries`, in place of any that was there.
 
-    `first`: the name of the entry that stands before all others, which are sorted. With `compress` it is deflated, and the bytes depend on this machine's zlib. Raises ArchiveError for names
-    that no reader should take, DiskError or PermissionDenied, and what the entries' own `read` raises; then
-    nothing is left behind.
+    `first`: the name of the entry that stands before all others, which are sorted. With `compress` it is
+    deflated, and the bytes depend on this machine's zlib. Raises ArchiveError for names that no reader should
+    take, DiskError or PermissionDenied, and what the entries' own `read` raises; then nothing is left behind.
     """
     ordered = sorted_entries(path, entries)
     ordered.sort(key=lambda pair: pair[0].name != first)

@@ -109,7 +109,7 @@ def choose_tree(
     if flags.global_:
         system = _named(trees, "system") or _unnamed_system(trees, layout.spec(home_tree, "").root)
         return _configured(system, "--global", "system"), tuple(trees)
-    if flags.tree:
+    if flags.tree is not None:
         tree = _named(trees, flags.tree)
         if tree is not None:
             return tree, tuple(trees)

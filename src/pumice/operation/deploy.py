@@ -43,6 +43,8 @@ class InstallOptions(Value):
     """Ask no server; the cache has to have everything."""
     pin: bool = False
     """Write a `luarocks.lock`, and heed none."""
+    check_lua_versions: bool = False
+    """Where nothing is found, look whether it is there for other Lua versions."""
     prefer: str = "server"
     """Which of several versions to take, as in `solve.situation`."""
 

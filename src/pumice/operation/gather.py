@@ -10,6 +10,7 @@ from pumice.operation.resolve import resolve
 from pumice.operation.servers import Origin, release_of
 from pumice.rock.rock import Rock
 from pumice.solve.resolution import REQUEST
+from pumice.solve.solver import Unsolvable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pumice.operation.resolve import Wanted
     from pumice.operation.servers import Servers
     from pumice.operation.work_dir import WorkDir
+    from pumice.rock.dependency import Dependency
     from pumice.solve.resolution import Chosen
     from pumice.tree.manifest import TreeManifest
 
@@ -61,7 +63,14 @@ class Gathering:
 
     def resolve(self, tree: TreeSpec, manifest: TreeManifest) -> None:
         """Decides on the exact rocks. Raises DependencyError, FetchError."""
-        resolution = resolve(self._wanted, self._servers.table, tree, manifest, self._config, self._progress)
+        try:
+            resolution = resolve(
+                self._wanted, self._servers.table, tree, manifest, self._config, self._progress
+            )
+        except Unsolvable as error:
+            if error.missing is None or error.missing.name in {rock.name for rock in self._wanted.rocks}:
+                raise
+            raise self._not_found(error, error.missing) from None
         self.chosen = resolution.install
         asked = [
             each
@@ -102,6 +111,24 @@ class Gathering:
             item if isinstance(item, Rock) else self._rocks[item.name, item.version, item.namespace]
             for item in items
         )
+
+    def _not_found(self, error: Unsolvable, missing: Dependency) -> PumiceError:
+        """LuaRocks's lines, which scripts know, with the true cause as the hint."""
+        from pumice.index.index import Query
+        from pumice.operation.other_luas import not_found
+
+        query = Query(missing.name, missing.namespace, missing.constraints)
+        servers = self._servers
+        found = not_found(
+            query,
+            servers.index,
+            self._config,
+            servers.downloader,
+            self._progress,
+            check=self._options.check_lua_versions,
+        )
+        found.hint = "\n".join(dict.fromkeys([error.message, *servers.index.problems, error.hint]))
+        return found
 
     def _release(self, chosen: Chosen) -> Release:
         for release in self._servers.index.candidates(chosen.name, chosen.namespace):

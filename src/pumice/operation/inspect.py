@@ -104,9 +104,18 @@ def _directory(path: str, config: Config, progress: Progress) -> dict[str, objec
         return {
             "kind": "tree",
             "lua_version": config.lua_version,
+            "arch": config.arch,
             "rocks": [{"name": rock.name, "version": rock.version} for rock in rocks],
+            "files": _files_below(path),
         }
     chosen = choose_rockspec(path)
     if chosen is None:
         raise RockspecError(f"{path} is neither a rocks tree nor a directory with a rockspec")
     return {"kind": "directory", "rockspec": chosen, **_rockspec_facts(_load(chosen, config))}
+
+
+def _files_below(path: str) -> list[str]:
+    """Every file of a tree, relative to it, sorted; what Pumice keeps for itself is not of the tree."""
+    from pumice.tree.view import walk_files
+
+    return [each for each in walk_files(path)[0] if not each.startswith(".pumice/")]

@@ -9,7 +9,7 @@ from pumice.operation.servers import Origin
 from pumice.operation.trees import read_spec
 from pumice.rock.dependency import parse_dependency
 from pumice.solve.situation import InstalledRock, Request, Situation
-from pumice.solve.solver import Solver, Unsolvable
+from pumice.solve.solver import Solver
 from pumice.solve.table import Candidate, Facts, Overlay
 from pumice.tree.dependencies import searched_trees
 from pumice.tree.manifest import read_tree_manifest
@@ -72,25 +72,10 @@ def resolve(
     solver = Solver(
         Overlay(table, given) if given else table, _situation(wanted, tree, manifest, config, progress)
     )
-    try:
-        resolution = solver.solve(requests)
-    except Unsolvable as error:
-        if error.missing is not None and error.missing.name not in {rock.name for rock in wanted.rocks}:
-            raise _not_found(error.missing, error, config) from None
-        raise
+    resolution = solver.solve(requests)
     for note in resolution.notes:
         progress.message("warning", note)
     return resolution
-
-
-def _not_found(missing: Dependency, error: Unsolvable, config: Config) -> Unsolvable:
-    """LuaRocks's line, which scripts know, and the true cause after it."""
-    found = Unsolvable(
-        f"No results matching query were found for Lua {config.lua_version}.\n({error.message})",
-        hint=error.hint,
-    )
-    found.missing = missing
-    return found
 
 
 def _situation(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pumice.errors import NotFoundError
 from pumice.tree.kinds import open_tree
 from pumice.tree.manifest import read_tree_manifest
 from pumice.tree.verify import Problem, Report, verify_tree
@@ -22,6 +23,10 @@ def verify(config: Config, progress: Progress) -> Report:
     Of a generation tree the current generation is looked at as any tree, and every content of the store
     against its digest, whichever generation uses it.
     """
+    if not os.path.isdir(config.tree.root):
+        raise NotFoundError(
+            f"there is no tree in {config.tree.root}", hint="Check --tree; the first install makes a tree."
+        )
     tree = open_tree(config.tree)
     tree.settle(progress)
     spec = tree.read_spec
