@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Board", "Task", "columns", "human_size", "render", "speaks_utf8", "told"]
+__all__ = ["Board", "Task", "columns", "human_size", "render", "speaks_utf8", "told", "worth_a_line"]
 
 _SETTLED = 0.2
 """A task younger than this many seconds is not shown: most are over before one could read their names."""
@@ -22,6 +22,8 @@ _LEAST_LABEL = 16
 _LEAST_BAR = 8
 _WIDEST_BAR = 30
 _GAP = "  "
+_SMALL = 65536
+"""Bytes up to which a download gets no line of its own in a log."""
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -92,6 +94,11 @@ def told(task: str, label: str, total: int | None) -> str:
     if not counts_bytes(task):
         return _readable(label)
     return f"Downloading {_readable(label)}" + ("" if total is None else f" ({human_size(total)})")
+
+
+def worth_a_line(task: str, total: int | None) -> bool:
+    """Whether a log should have a line for it: small files are over before anybody wonders what goes on."""
+    return total is None or not counts_bytes(task) or total >= _SMALL
 
 
 def human_size(size: float) -> str:

@@ -72,8 +72,10 @@ class Terminal:
         if self._screen is not None:
             self._screen.started(task, label, total)
         else:
-            from pumice.cli.bars import told
+            from pumice.cli.bars import told, worth_a_line
 
+            if not worth_a_line(task, total):
+                return
             self._write(sys.stderr, told(task, label, total) + "\n")
 
     def advanced(self, task: str, amount: int = 1) -> None:
