@@ -16,10 +16,15 @@ from pumice.base.output import AtomicFile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Protocol
 
     from pumice.archive.member import Entry
 
-__all__ = ["write_tar_gz"]
+    class _Output(Protocol):
+        def write(self, data: bytes, /) -> object: ...
+
+
+__all__ = ["tar_gz_bytes", "write_tar_gz"]
 
 _BLOCK = 512
 _RECORD = 20 * _BLOCK
@@ -40,21 +45,34 @@ def write_tar_gz(
     ordered = sorted_entries(path, entries)
     ordered.sort(key=lambda pair: pair[0].name != first)
     with AtomicFile(path) as output:
-        gzip = _Gzip(output, compress)
-        for entry, name in ordered:
-            data = entry.read()
-            gzip.write(_headers(name, len(data), 0o755 if entry.executable else 0o644))
-            gzip.write(data)
-            gzip.write(bytes(-len(data) % _BLOCK))
-        gzip.write(bytes(2 * _BLOCK))
-        gzip.write(bytes(-gzip.size % _RECORD))
-        gzip.finish()
+        _write(ordered, output, compress)
+
+
+def tar_gz_bytes(name: str, entries: Iterable[Entry]) -> bytes:
+    """The same archive, stored, in memory; `name` is what errors call it. Raises ArchiveError."""
+    from io import BytesIO
+
+    output = BytesIO()
+    _write(sorted_entries(name, entries), output, False)
+    return output.getvalue()
+
+
+def _write(ordered: Iterable[tuple[Entry, bytes]], output: _Output, compress: bool) -> None:
+    gzip = _Gzip(output, compress)
+    for entry, name in ordered:
+        data = entry.read()
+        gzip.write(_headers(name, len(data), 0o755 if entry.executable else 0o644))
+        gzip.write(data)
+        gzip.write(bytes(-len(data) % _BLOCK))
+    gzip.write(bytes(2 * _BLOCK))
+    gzip.write(bytes(-gzip.size % _RECORD))
+    gzip.finish()
 
 
 class _Gzip:
-    """A gzip stream on its way into a file: stored in blocks of a fixed size, or deflated."""
+    """A gzip stream on its way to its output: stored in blocks of a fixed size, or deflated."""
 
-    def __init__(self, output: AtomicFile, compress: bool) -> None:
+    def __init__(self, output: _Output, compress: bool) -> None:
         self.size = 0
         self._output = output
         self._crc = 0
