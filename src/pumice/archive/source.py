@@ -8,6 +8,21 @@ import stat
 from pumice.archive.member import refused
 from pumice.errors import ArchiveError, NotFoundError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class ByPosition(Protocol):
+        """Whatever can be read from any position: a file here, or parts of one on a server."""
+
+        path: str
+        """What errors call it."""
+        size: int
+
+        def at(self, offset: int, length: int) -> bytes:
+            """`length` bytes from `offset`; fewer only where the file ends."""
+
+
 __all__ = ["Source", "open_source"]
 
 _HELD_IN_MEMORY = 4 << 20

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 
 from pumice.archive.member import refused
-from pumice.archive.source import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pumice.archive.source import ByPosition
 
 __all__ = ["find_directory", "is_also_zip"]
 
@@ -19,13 +20,13 @@ _LOCATOR64 = struct.Struct("<4sLQL")
 _LONGEST_COMMENT = 0xFFFF
 
 
-def is_also_zip(source: Source) -> bool:
+def is_also_zip(source: ByPosition) -> bool:
     """Whether a zip's end record closes this file: then it is a zip, too, whatever else it may be."""
     tail = _tail(source)
     return any(True for _ in _end_records(tail))
 
 
-def _tail(source: Source) -> bytes:
+def _tail(source: ByPosition) -> bytes:
     start = max(0, source.size - _END.size - _LONGEST_COMMENT)
     return source.at(start, source.size - start)
 
@@ -39,7 +40,7 @@ def _end_records(tail: bytes) -> Iterator[int]:
         at = tail.rfind(b"PK\5\6", 0, at)
 
 
-def find_directory(source: Source) -> tuple[int, int, int]:
+def find_directory(source: ByPosition) -> tuple[int, int, int]:
     """How many members, and from where to where the central directory lies. Raises ArchiveError."""
     head = source.at(0, 512)
     if head[:4] != b"PK\3\4" and head[:4] != b"PK\5\6":

@@ -33,7 +33,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ZipArchive", "open_zip"]
+    from pumice.archive.source import ByPosition
+
+__all__ = ["ZipArchive", "open_zip", "read_member"]
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CHUNK = 1 << 18
@@ -85,18 +87,43 @@ def open_zip(path: str, limits: Limits = Limits()) -> ZipArchive:  # noqa: B008 
         raise
 
 
-def _validated(source: Source, limits: Limits) -> list[Record]:
+def read_member(source: ByPosition, name: str, limits: Limits) -> bytes:
+    """The bytes of the file `name`, with as little as possible read of the rest.
+
+    What is read is judged as by `open_zip`, so that wherever that takes the whole, both give the same bytes;
+    the places of other members are not looked at. Raises ArchiveError, NotFoundError, and what `source` does.
+    """
+    records, directory_at = _directory(source, limits)
+    names = NameSet(source.path)
+    found = None
+    for record in records:
+        names.add(record.member.name, record.member.kind)
+        if record.member.name == name and record.member.kind == "file":
+            found = record
+    if found is None:
+        raise NotFoundError(f"{source.path} has no file {shown(name)}")
+    if found.compressed > directory_at or _check_local(source, found) > directory_at:
+        raise refused(source.path, f"its members overlap, at {shown(name)}")
+    return b"".join(_contents(source, found))
+
+
+def _directory(source: ByPosition, limits: Limits) -> tuple[list[Record], int]:
+    """The lines of the central directory, and where it begins."""
     count, directory_at, directory_end = find_directory(source)
     if count > limits.count:
         raise refused(source.path, f"it has {count} members, more than {limits.count}")
     directory = source.at(directory_at, directory_end - directory_at)
-    records = read_directory(source.path, directory, count, directory_end, limits)
+    return read_directory(source.path, directory, count, directory_end, limits), directory_at
+
+
+def _validated(source: Source, limits: Limits) -> list[Record]:
+    records, directory_at = _directory(source, limits)
     _check_places(source, records, directory_at)
     _check_names(source, records)
     return records
 
 
-def _check_places(source: Source, records: list[Record], directory_at: int) -> None:
+def _check_places(source: ByPosition, records: list[Record], directory_at: int) -> None:
     """Members must lie one after the other, without overlap or gap, each under a local header that agrees."""
     ordered = sorted(records, key=lambda record: record.offset)
     starts = [record.offset for record in ordered] + [directory_at]
@@ -112,7 +139,7 @@ def _check_places(source: Source, records: list[Record], directory_at: int) -> N
             )
 
 
-def _check_local(source: Source, record: Record) -> int:
+def _check_local(source: ByPosition, record: Record) -> int:
     """Compares a local header with the directory; sets where the data start, and gives where they end."""
     name_length = len(record.raw_name)
     header = source.at(record.offset, _LOCAL.size + name_length)
@@ -142,7 +169,7 @@ def _check_local(source: Source, record: Record) -> int:
     return record.start + record.compressed
 
 
-def _is_descriptor(source: Source, record: Record, at: int, length: int) -> bool:
+def _is_descriptor(source: ByPosition, record: Record, at: int, length: int) -> bool:
     """Whether the `length` bytes after a member's data may be there: none, or its data descriptor."""
     if length == 0:
         return not record.flags & DESCRIPTOR
@@ -154,7 +181,7 @@ def _is_descriptor(source: Source, record: Record, at: int, length: int) -> bool
     return length <= len(signed + long) and source.at(at, length) in allowed
 
 
-def _check_names(source: Source, records: list[Record]) -> None:
+def _check_names(source: ByPosition, records: list[Record]) -> None:
     """All names, and the symlinks' targets, which are small contents of their own."""
     names = NameSet(source.path)
     links: dict[str, str] = {}
@@ -169,7 +196,7 @@ def _check_names(source: Source, records: list[Record]) -> None:
         names.check_links(links)
 
 
-def _contents(source: Source, record: Record) -> Iterator[bytes]:
+def _contents(source: ByPosition, record: Record) -> Iterator[bytes]:
     """The data of one member, inflated piece by piece, never more than it declares."""
     name = shown(record.member.name)
     inflate = zlib.decompressobj(-zlib.MAX_WBITS) if record.method == DEFLATED else None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from pumice.errors import DataError, FetchError, NotFoundError, PumiceError
+from pumice.errors import ArchiveError, DataError, FetchError, NotFoundError, PumiceError
 from pumice.index.release import Facts, is_changing
-from pumice.net.cache import sha256_hex
+from pumice.net.cache import Answer, sha256_hex
+from pumice.net.session import key_of
 from pumice.rock.dependency import parse_dependency
 from pumice.rock.filename import rockspec_filename
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from pumice.index.release import Candidate, Offer
     from pumice.net.documents import Document
-    from pumice.net.downloader import Downloader
+    from pumice.net.downloader import Downloader, Wanted
     from pumice.rock.dependency import Dependency
 
 __all__ = ["facts_of"]
@@ -28,6 +29,7 @@ __all__ = ["facts_of"]
 _KIND = b"pumice-facts 1 "
 _CHANGING_AGE = 60.0
 _LARGEST_ROCKSPEC = 1 << 20
+_FOREVER = float("inf")
 _GROUP, _UNIT = "\x1d", "\x1f"
 
 
@@ -84,17 +86,21 @@ def _rockspec(candidate: Candidate, offer: Offer, downloader: Downloader) -> Doc
 
 
 def _from_rock(candidate: Candidate, offer: Offer, downloader: Downloader) -> bytes:
-    """The rockspec inside a rock."""
+    """The rockspec inside a rock, of which no more is fetched than needed where the server gives parts."""
     from tempfile import TemporaryDirectory
 
     from pumice.archive.zip_reader import open_zip
     from pumice.net.downloader import Wanted
 
+    name = rockspec_filename(candidate.name, candidate.version)
+    released = not is_changing(candidate.version)
     with TemporaryDirectory(prefix="pumice-index-") as folder:
         path = f"{folder}/rock"
-        released = not is_changing(candidate.version)
-        downloader.fetch(Wanted(offer.urls, path, sha256=offer.sha256, expect="zip", released=released))
-        name = rockspec_filename(candidate.name, candidate.version)
+        wanted = Wanted(offer.urls, path, sha256=offer.sha256, expect="zip", released=released)
+        data = _from_parts(wanted, name, downloader)
+        if data is not None:
+            return data
+        downloader.fetch(wanted)
         with open_zip(path) as archive:
             for member in archive.members:
                 if member.kind == "file" and member.name == name:
@@ -102,6 +108,33 @@ def _from_rock(candidate: Candidate, offer: Offer, downloader: Downloader) -> by
     raise DataError(
         f"{offer.file_name} on {offer.server} holds no {name}", hint="tell whoever runs the server"
     )
+
+
+def _from_parts(wanted: Wanted, name: str, downloader: Downloader) -> bytes | None:
+    """The rockspec in a rock on a server, from a part of it; None where the whole rock must tell."""
+    key = key_of(f"{wanted.urls[0]}#{name}")
+    answer = downloader.cache.answer(key)
+    if answer is not None and wanted.sha256 is None:
+        age = _FOREVER if wanted.released or downloader.offline else _CHANGING_AGE
+        if answer.is_fresh(downloader.now(), age):
+            data = downloader.cache.read(answer.sha256)
+            if data is not None:
+                return data
+    parts = downloader.parts(wanted)
+    if parts is None:
+        return None
+    from pumice.archive.member import Limits
+    from pumice.archive.zip_reader import read_member
+
+    try:
+        data = read_member(parts, name, Limits())
+    except (ArchiveError, FetchError, NotFoundError):
+        return None
+    if parts.whole is None:
+        found = Answer(parts.path, sha256_hex(data), "", "", downloader.now())
+        downloader.cache.keep_bytes(data, found.sha256)
+        downloader.cache.remember(key, found)
+    return data
 
 
 def _remembered(

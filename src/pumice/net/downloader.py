@@ -12,7 +12,7 @@ import time
 from pumice.base.value import Value
 from pumice.errors import FetchError, NotFoundError, PumiceError
 from pumice.net.address import shown_url
-from pumice.net.cache import Answer, Cache
+from pumice.net.cache import Answer, Cache, sha256_hex
 from pumice.net.documents import Documents
 from pumice.net.fetch import USER_AGENT, Fetched, fetch, is_remote
 from pumice.net.parallel import attempt_all
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pumice.base.config import Config
     from pumice.base.progress import Progress
+    from pumice.net.ranges import Ranges
 
     T = TypeVar("T")
 
@@ -108,6 +109,10 @@ class Downloader:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
+    def now(self) -> float:
+        """The time, by this command's clock."""
+        return self._session.clock()
+
     def has_failed(self, url: str) -> bool:
         """Whether the server of this URL could not be reached, and is not asked again by this command."""
         return self._session.has_failed(url)
@@ -155,6 +160,34 @@ class Downloader:
             raise errors[0]
         raise FetchError("\n".join(error.message for error in errors), hint=errors[0].hint)
 
+    def parts(self, wanted: Wanted) -> Ranges | None:
+        """The file of `wanted` in parts, of its first mirror; None where `fetch` does better.
+
+        That is what is here or in the cache, what must have a digest, and what servers do not give in parts.
+        """
+        url = wanted.urls[0]
+        session = self._session
+        if not is_remote(url) or wanted.sha256 is not None or not session.gives_parts(url):
+            return None
+        if self.offline or any(self.cache.has(known) for _, known in self._known(wanted, self._seen(wanted))):
+            return None
+        from pumice.net.ranges import open_ranges
+
+        try:
+            ranges = open_ranges(url, session)
+        except FetchError:
+            session.note_whole_only(url)
+            return None
+        whole = ranges.whole
+        if whole is not None:
+            # A small file has come at once, and is not fetched a second time when it is chosen.
+            digest = sha256_hex(whole)
+            if self._seen(wanted) not in (None, digest):
+                return None
+            self.cache.keep_bytes(whole, digest)
+            self._remember(url, wanted, digest)
+        return ranges
+
     def _known(self, wanted: Wanted, seen: str | None) -> list[tuple[str, str]]:
         """The digests under which the cache may have the file, and where each is from."""
         if wanted.sha256 is not None:
@@ -200,12 +233,16 @@ class Downloader:
             os.unlink(wanted.target)
             raise changed(url, seen, fetched.sha256)
         self.cache.keep(wanted.target, fetched.sha256)
+        self._remember(url, wanted, fetched.sha256)
+        return fetched
+
+    def _remember(self, url: str, wanted: Wanted, sha256: str) -> None:
+        """This file has come from this URL, and is in the cache."""
         if not wanted.released or key_of(url) != public_key_of(url):
-            answer = Answer(shown_url(url), fetched.sha256, "", "", session.clock())
+            answer = Answer(shown_url(url), sha256, "", "", self._session.clock())
             self.cache.remember(key_of(url), answer)
         if wanted.released:
-            self.cache.mark_seen(public_key_of(url), fetched.sha256, shown_url(url))
-        return fetched
+            self.cache.mark_seen(public_key_of(url), sha256, shown_url(url))
 
     def _seen(self, wanted: Wanted) -> str | None:
         """The digest that this file had when it was first seen, from whichever mirror."""

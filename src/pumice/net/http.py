@@ -44,11 +44,14 @@ class MissingError(FetchError):
 
 
 class Response:
-    """The head of an answer with status 200 or 304, and its body to come."""
+    """The head of an answer with status 200, 206, 304 or 416, and its body to come."""
 
     def __init__(self, url: str, response: BaseHTTPResponse, stall: float) -> None:
         self.url = url
         """The one that answered, after redirects; without credentials."""
+        self.status = response.status
+        self.content_range = response.headers.get("content-range", "")
+        """Which part of the file this is, where a part was asked for."""
         self.not_modified = response.status == 304
         """What the asker has is still what the server has; there is no body."""
         self.content_type = response.headers.get("content-type", "")
@@ -105,13 +108,15 @@ def request(
     headers: Mapping[str, str],
     user_agent: str,
     unless: Mapping[str, str] | None = None,
+    part: Mapping[str, str] | None = None,
 ) -> Response:
     """Asks for `url`, follows redirects, and gives the answer with status 200.
 
     Redirects lead to http and https only, never from https to http; `headers` and the URL's credentials are
     sent to the URL's own origin only. `unless` are conditions (If-None-Match, If-Modified-Since), with which
-    the answer may also be that nothing was modified. Raises TransientError, MissingError where the server
-    has no such file, or FetchError where another try would not help.
+    the answer may also be that nothing was modified. `part` is a Range and its condition (If-Range): the
+    answer may also be a part (206), or that there is none such (416). Raises TransientError, MissingError
+    where the server has no such file, or FetchError where another try would not help.
     """
     address = parse_address(url)
     private = dict(headers)
@@ -121,7 +126,8 @@ def request(
     origin = address.origin
     seen = {address.url}
     while True:
-        common = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity", **(unless or {})}
+        common = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
+        common |= {**(unless or {}), **(part or {})}
         sent = common | private if address.origin == origin else common
         response = _one(address, sent, connections)
         if response.status not in _REDIRECTS:
@@ -134,7 +140,11 @@ def request(
                 f"{shown_url(url)} leads in circles: {len(seen)} redirects", hint="check the URL in a browser"
             )
         seen.add(address.url)
-    if response.status == 200 or (response.status == 304 and unless):
+    if (
+        response.status == 200
+        or (response.status == 304 and unless)
+        or (response.status in (206, 416) and part)
+    ):
         return Response(address.url, response, connections.stall)
     _give_back(response)
     reason = response.reason if response.reason and response.reason.isprintable() else ""

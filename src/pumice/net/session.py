@@ -55,6 +55,7 @@ class Session:
         self._lock = allocate_lock()
         self._connections: Connections | None = None
         self._failed: dict[str, str] = {}
+        self._whole_only: set[str] = set()
 
     def connections(self) -> Connections:
         """The connections of this command."""
@@ -97,6 +98,14 @@ class Session:
 
         if isinstance(error.__cause__, TransientError) and error.__cause__.unreachable:
             self._failed[_origin(url)] = str(error.__cause__)
+
+    def gives_parts(self, url: str) -> bool:
+        """Whether the server of this URL may give parts of files, as far as this command knows."""
+        return _origin(url) not in self._whole_only
+
+    def note_whole_only(self, url: str) -> None:
+        """The server of this URL is not asked for parts of files again by this command."""
+        self._whole_only.add(_origin(url))
 
 
 class _Shared:
