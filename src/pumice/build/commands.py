@@ -12,6 +12,7 @@ import os
 from pumice.base.process import find_program, run
 from pumice.build.context import is_set
 from pumice.build.diagnosis import explain, tool_hint
+from pumice.build.turns import TURN
 from pumice.build.variables import rock_variables
 from pumice.errors import BuildError
 
@@ -58,12 +59,13 @@ def _run(
     context: BuildContext, command: str, failure: str, environment: Mapping[str, str] | None = None
 ) -> None:
     """Run a shell command in the source directory, its output passed on line by line."""
-    finished = run(
-        command,
-        cwd=context.tree.root,
-        env={**context.config.environment, **(environment or {})},
-        on_line=lambda line: context.progress.message("info", line),
-    )
+    with TURN:
+        finished = run(
+            command,
+            cwd=context.tree.root,
+            env={**context.config.environment, **(environment or {})},
+            on_line=lambda line: context.progress.message("info", line),
+        )
     if not finished.ok:
         raise BuildError(f"Build error: {failure}", hint=explain(finished))
 

@@ -8,6 +8,7 @@ import posixpath
 from pumice.base.process import run
 from pumice.base.value import Value
 from pumice.build.diagnosis import explain
+from pumice.build.turns import TURN, processors
 from pumice.errors import BuildError, DiskError, PermissionDenied
 
 TYPE_CHECKING = False
@@ -155,7 +156,7 @@ def _link_job(
 
 def _run_all(context: BuildContext, jobs: Sequence[_Job], task: str) -> None:
     """Run the jobs, several at a time; tell of each in order. Raises BuildError at the first that fails."""
-    workers = min(len(jobs), context.options.jobs or _processors())
+    workers = min(len(jobs), context.options.jobs or processors())
     for job, finished in zip(jobs, _results(context, jobs, workers), strict=False):
         context.progress.message("info", job.echo)
         if finished.output.strip():
@@ -165,20 +166,19 @@ def _run_all(context: BuildContext, jobs: Sequence[_Job], task: str) -> None:
         context.progress.advanced(task)
 
 
-def _processors() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _results(context: BuildContext, jobs: Sequence[_Job], workers: int) -> Iterator[Finished]:
     """How each job ended, in order; when the caller stops listening, those that run are ended."""
     unwanted = False
 
-    def start(job: _Job) -> Finished:
+    def finished(job: _Job) -> Finished:
         environment = context.config.environment
         return run(job.shell, cwd=context.tree.root, env=environment, unwanted=lambda: unwanted)
+
+    def start(job: _Job) -> Finished:
+        if context.options.jobs:
+            return finished(job)
+        with TURN:
+            return finished(job)
 
     if workers <= 1:
         yield from map(start, jobs)
