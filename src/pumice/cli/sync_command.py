@@ -28,15 +28,15 @@ def run(arguments: Arguments, session: Session) -> int:
     synced = sync(
         session.config,
         session.terminal,
-        tree_given=session.arguments.text("tree") is not None,
+        tree_given=arguments.text("tree") is not None,
         offline=arguments.flag("offline"),
-        lock_only=dry,
+        dry_run=dry,
+        layout=arguments.text("layout"),
     )
-    if dry:
-        for name, version in synced.installed:
-            session.terminal.print(f"+ {name} {version}")
-        for name, version in synced.removed:
-            session.terminal.print(f"- {name} {version}")
+    for name, version in synced.removed if dry else ():
+        session.terminal.print(f"- {name} {version}")
+    for name, version in synced.installed if dry else ():
+        session.terminal.print(f"+ {name} {version}")
     count = f"{len(synced.installed)} installed, {len(synced.removed)} removed"
     session.terminal.message("info", f"{synced.root}: {count}{' (dry run)' if dry else ''}")
     return EXIT_OK

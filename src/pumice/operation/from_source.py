@@ -27,18 +27,24 @@ __all__ = ["build_from", "build_rockspec", "build_source_rock", "fetch_as_source
 
 
 def build_rockspec(
-    path: str, config: Config, progress: Progress, work: WorkDir, namespace: str | None = None
+    path: str,
+    config: Config,
+    progress: Progress,
+    work: WorkDir,
+    namespace: str | None = None,
+    *,
+    solved: bool = False,
 ) -> Rock:
     """The rock that a rockspec describes, built from the sources that it names.
 
-    `work` keeps the sources until the rock has been deployed. Raises PumiceError.
+    `work` keeps the sources until the rock has been deployed; `solved` as in `obtain`. Raises PumiceError.
     """
     rockspec = read_rockspec(path, config)
     rockspec.check_platform(config.platforms)
     folder = work.make(f"fetch-{os.urandom(4).hex()}")
     fetched = fetch_source(rockspec, folder, config, progress)
     assert fetched.dir is not None
-    return _built(rockspec, fetched.dir, config, progress, work, namespace)
+    return _built(rockspec, fetched.dir, config, progress, work, namespace, solved=solved)
 
 
 def build_from(
@@ -49,14 +55,20 @@ def build_from(
     work: WorkDir,
     namespace: str | None = None,
 ) -> Rock:
-    """The rock that a rockspec describes, built from sources that are here already. Raises PumiceError."""
-    return _built(read_rockspec(path, config), source_dir, config, progress, work, namespace)
+    """The locked rock of a rockspec, built from sources that are here already. Raises PumiceError."""
+    return _built(read_rockspec(path, config), source_dir, config, progress, work, namespace, solved=True)
 
 
 def build_source_rock(
-    path: str, config: Config, progress: Progress, work: WorkDir, namespace: str | None = None
+    path: str,
+    config: Config,
+    progress: Progress,
+    work: WorkDir,
+    namespace: str | None = None,
+    *,
+    solved: bool = False,
 ) -> Rock:
-    """The rock built from the sources in a source rock. Raises PumiceError."""
+    """The rock built from the sources in a source rock; `solved` as in `obtain`. Raises PumiceError."""
     source = open_source_rock(path, platforms=config.platforms)
     folder = work.make(f"unpack-{os.urandom(4).hex()}")
     with source.archive:
@@ -64,7 +76,7 @@ def build_source_rock(
     source.rockspec.check_platform(config.platforms)
     opened = open_source(source.rockspec, folder)
     assert opened.dir is not None
-    return _built(source.rockspec, opened.dir, config, progress, work, namespace)
+    return _built(source.rockspec, opened.dir, config, progress, work, namespace, solved=solved)
 
 
 def fetch_as_source_rock(path: str, config: Config, progress: Progress, work: WorkDir) -> str:
@@ -90,8 +102,11 @@ def _built(
     progress: Progress,
     work: WorkDir,
     namespace: str | None,
+    *,
+    solved: bool,
 ) -> Rock:
-    _check_build_dependencies(rockspec, config, progress)
+    if not solved:
+        _check_build_dependencies(rockspec, config, progress)
     return build_rock(
         rockspec,
         source_dir,

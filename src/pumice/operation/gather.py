@@ -149,7 +149,7 @@ class Gathering:
             self._progress.message("info", f"Installing {release.best.urls[0]}")
 
         def task(release: Release, path: str) -> Rock:
-            return obtain(path, self._config, self._progress, self._work, release.namespace)
+            return obtain(path, self._config, self._progress, self._work, release.namespace, solved=True)
 
         made = self._servers.downloader.together(
             [

@@ -11,8 +11,8 @@ from pumice.operation.project import find_project
 from pumice.operation.resolve import Wanted, resolve
 from pumice.operation.servers import Servers, release_of
 from pumice.operation.work_dir import WorkDir
+from pumice.rock.rock import Rock
 from pumice.solve.lock import Lock, LockedRock, lock_text, read_lock
-from pumice.solve.situation import NEWEST
 from pumice.tree.manifest import TreeManifest
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pumice.index.release import Candidate as Release
     from pumice.operation.project import Project
 
-__all__ = ["Locked", "lock_project", "read_project_lock", "source_digest"]
+__all__ = ["Locked", "lock_project", "read_project_lock"]
 
 
 class Locked(Value):
@@ -34,47 +34,72 @@ class Locked(Value):
     removed: tuple[str, ...]
 
 
-def read_project_lock(project: Project) -> Lock:
-    """The project's lock; an empty one if there is no file. Raises DataError."""
+def read_project_lock(project: Project) -> Lock | None:
+    """The project's lock; None if there is no file. Raises DataError."""
     try:
-        with open(project.lock_path, encoding="utf-8") as file:
+        with open(project.lock_path, encoding="utf-8", errors="surrogateescape") as file:
             return read_lock(file.read(), project.lock_path)
     except FileNotFoundError:
-        return Lock()
+        return None
+    except OSError as error:
+        from pumice.base.disk import translate
+
+        raise translate(error, f"read {project.lock_path}") from error
 
 
 def lock_project(
-    config: Config, progress: Progress, *, offline: bool = False, upgrade: bool = False
+    config: Config, progress: Progress, *, offline: bool = False, upgrade: bool = False, dry_run: bool = False
 ) -> Locked:
     """`pumice.lock` says what the project's dependencies are, for this Lua version and platform.
 
+    The roots are the `dependencies` of its rockspec (settled.md); its own build and test dependencies are
+    tools of whoever works on it. What a locked rock needs to be built is part of the lock.
     Versions that an older lock has stay if they fit, unless `upgrade`. What it says of other Lua versions and
-    platforms stays. Raises NotFoundError, DependencyError, FetchError, DataError.
+    platforms stays. `dry_run` writes nothing. Raises NotFoundError, DependencyError, FetchError, DataError.
     """
     project = find_project(config.cwd)
     rockspec = read_rockspec(project.rockspec, config)
-    before = read_project_lock(project)
+    before = read_project_lock(project) or Lock()
     target = config.lua_version, config.arch
     old = [rock for rock in before.rocks if (rock.lua, rock.platform) == target]
     with WorkDir(config, "lock") as work, Servers(config, progress, offline=offline) as servers:
+        # For an empty tree: what happens to be installed here is not there on the next machine.
         empty = TreeSpec.at(os.path.join(work.path, "empty"), config.lua_version)
         alone = config.replace(tree=empty, trees=(empty,), deps_mode="one")
-        provided = {"lua"}
         wanted = Wanted(
-            tuple(each for each in rockspec.dependencies if each.name not in provided),
-            prefer=NEWEST if upgrade else "server",
+            rocks=(Rock(rockspec, (), "all"),),
             preferred={} if upgrade else {rock.name: rock.version for rock in old},
         )
         resolution = resolve(wanted, servers.table, empty, TreeManifest.empty(), alone, progress)
-        releases = [release_of(each.candidate) for each in resolution.install if each.candidate is not None]
-        needs = {each.name: tuple(name for name, _ in each.needs) for each in resolution.install}
-        rocks = _locked(releases, needs, alone, progress, servers, work)
+        releases = [
+            release_of(each.candidate)
+            for each in resolution.install
+            if each.candidate is not None and each.name != rockspec.name
+        ]
+        needs = {
+            each.name: tuple(name for name, _ in each.needs if name != rockspec.name)
+            for each in resolution.install
+        }
+        rocks = _locked(releases, needs, alone, progress, servers, work, offline=offline)
     after = before.with_target(*target, rocks)
-    from pumice.base.disk import write_atomic
+    text = lock_text(after).encode("utf-8", "surrogateescape")
+    if not dry_run:
+        from pumice.base.disk import write_atomic
 
-    write_atomic(project.lock_path, lock_text(after).encode())
-    mine, theirs = ({f"{rock.name} {rock.version}" for rock in each} for each in (rocks, old))
-    return Locked(project.lock_path, tuple(rocks), tuple(sorted(mine - theirs)), tuple(sorted(theirs - mine)))
+        write_atomic(project.lock_path, text)
+    mine, theirs = ({rock.name: rock for rock in each} for each in (rocks, old))
+    changed = [name for name in mine if name in theirs and mine[name] != theirs[name]]
+    return Locked(
+        project.lock_path,
+        tuple(rocks),
+        tuple(_shown(mine[name]) for name in sorted({*changed, *mine.keys() - theirs.keys()})),
+        tuple(_shown(theirs[name]) for name in sorted({*changed, *theirs.keys() - mine.keys()})),
+    )
+
+
+def _shown(rock: LockedRock) -> str:
+    commit = f" (commit {rock.commit[:12]})" if rock.commit else ""
+    return f"{rock.name} {rock.version}{commit}"
 
 
 def _locked(
@@ -84,23 +109,31 @@ def _locked(
     progress: Progress,
     servers: Servers,
     work: WorkDir,
+    *,
+    offline: bool,
 ) -> list[LockedRock]:
     """The rocks with the digests of their files, all fetched at once."""
+    from pumice.index.release import is_changing
     from pumice.net.address import shown_url
     from pumice.net.downloader import Wanted as WantedFile
+    from pumice.operation.source_digest import fetch_with_digest
 
     releases = list(servers.index.with_digests(releases))
     wanted = []
     for release in releases:
         offer = release.best
         folder = work.make(os.urandom(6).hex())
-        wanted.append(WantedFile(offer.urls, f"{folder}/{offer.file_name}", sha256=offer.sha256))
+        released = not is_changing(release.version)
+        wanted.append(
+            WantedFile(offer.urls, f"{folder}/{offer.file_name}", sha256=offer.sha256, released=released)
+        )
     fetched = servers.downloader.fetch_many(wanted)
     rocks = []
     for release, file, came in zip(releases, wanted, fetched, strict=True):
         sha256, commit = came.sha256, None
         if release.best.arch == "rockspec":
-            sha256, commit = source_digest(file.target, None, config, progress, work)[:2]
+            sources = fetch_with_digest(file.target, config, progress, work, offline=offline)
+            sha256, commit = sources.sha256, sources.commit
         rocks.append(
             LockedRock(
                 release.name,
@@ -115,47 +148,3 @@ def _locked(
             )
         )
     return rocks
-
-
-def source_digest(
-    rockspec_path: str, commit: str | None, config: Config, progress: Progress, work: WorkDir
-) -> tuple[str, str | None, str]:
-    """(SHA-256, commit, source directory) of a rockspec together with the sources that it names.
-
-    The digest is of the tar that Pumice's own writer makes of both: the same on every machine. `commit`: the
-    one to check out, instead of what the rockspec's tag or branch is now.
-    """
-    import hashlib
-
-    from pumice.archive.member import Entry
-    from pumice.archive.tar_writer import write_tar_gz
-    from pumice.source.source import fetch_source
-
-    rockspec = read_rockspec(rockspec_path, config)
-    folder = work.make(f"source-{os.urandom(6).hex()}")
-    fetched = fetch_source(rockspec, folder, config, progress, branch=commit)
-    assert fetched.dir is not None
-    entries = [Entry("rockspec", lambda: rockspec.text)]
-    for place, directories, names in os.walk(fetched.dir):
-        directories.sort()
-        for name in sorted(names):
-            path = os.path.join(place, name)
-            entries.append(
-                Entry(
-                    f"source/{os.path.relpath(path, fetched.dir)}",
-                    lambda path=path: _content(path),  # type: ignore[misc]
-                    os.access(path, os.X_OK),
-                )
-            )
-    target = os.path.join(work.make(f"tar-{os.urandom(6).hex()}"), "canonical.tar.gz")
-    write_tar_gz(target, entries)
-    with open(target, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), fetched.commit, fetched.dir
-
-
-def _content(path: str) -> bytes:
-    """Of a link where it leads, as text: what it leads to is in the tar itself, or is not part of it."""
-    if os.path.islink(path):
-        return os.readlink(path).encode("utf-8", "surrogateescape")
-    with open(path, "rb") as file:
-        return file.read()

@@ -20,21 +20,28 @@ __all__ = ["local_file", "obtain"]
 
 
 def obtain(
-    request: str, config: Config, progress: Progress, work: WorkDir, namespace: str | None = None
+    request: str,
+    config: Config,
+    progress: Progress,
+    work: WorkDir,
+    namespace: str | None = None,
+    *,
+    solved: bool = False,
 ) -> Rock:
     """The rock that a file or URL holds or describes: opened, or built from its sources.
 
+    `solved`: what it needs to be built is there or comes with the same command.
     `work` keeps what was fetched or built until the rock has been deployed. Raises PumiceError.
     """
     path = local_file(request, config, progress, work)
     if path.endswith(".src.rock"):
         from pumice.operation.from_source import build_source_rock
 
-        return build_source_rock(path, config, progress, work, namespace)
+        return build_source_rock(path, config, progress, work, namespace, solved=solved)
     if path.endswith(".rockspec"):
         from pumice.operation.from_source import build_rockspec
 
-        return build_rockspec(path, config, progress, work, namespace)
+        return build_rockspec(path, config, progress, work, namespace, solved=solved)
     arch = parse_rock_filename(path).arch
     if not accepts(arch, config.arch):
         raise DataError(

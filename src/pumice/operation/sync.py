@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
-from pumice.errors import NotFoundError, PumiceError
+from pumice.errors import NotFoundError
 from pumice.operation.change import TreeChange
 from pumice.operation.deploy import InstallOptions, deploy
-from pumice.operation.lock import read_project_lock, source_digest
+from pumice.operation.lock import read_project_lock
+from pumice.operation.locked import fetch_locked, is_built
 from pumice.operation.obtain import obtain
 from pumice.operation.project import find_project
 from pumice.operation.servers import Servers
+from pumice.operation.sync_record import read_synced, write_synced
 from pumice.operation.trees import read_spec
 from pumice.operation.work_dir import WorkDir
 from pumice.solve.lock import check_digest, difference
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from pumice.base.progress import Progress
     from pumice.rock.rock import Rock
     from pumice.solve.lock import LockedRock
+    from pumice.tree.manifest import TreeManifest
 
 __all__ = ["Synced", "sync"]
 
 
 class Synced(Value):
-    """What changed."""
+    """What changed, or would."""
 
     root: str
     installed: tuple[tuple[str, str], ...]
@@ -39,39 +40,69 @@ class Synced(Value):
 
 
 def sync(
-    config: Config, progress: Progress, *, tree_given: bool, offline: bool = False, lock_only: bool = False
+    config: Config,
+    progress: Progress,
+    *,
+    tree_given: bool,
+    offline: bool = False,
+    dry_run: bool = False,
+    layout: str | None = None,
 ) -> Synced:
     """The project's `lua_modules` (or the tree that --tree names) holds what the lock says, and nothing else.
 
-    Every file is checked against its digest before anything changes. `lock_only` tells what would change.
-    Raises NotFoundError without a lock, DataError that names both digests for a file that is not as locked.
+    Every file is checked against its digest before anything changes. A rock that is there in the locked
+    version stays, unless it is known to come from other bytes. `dry_run` tells what would change. Raises
+    NotFoundError without a lock, DataError or FetchError with both digests for what is not as locked.
     """
     project = find_project(config.cwd)
-    locked = read_project_lock(project).select(config.lua_version, config.arch)
-    if not locked and not os.path.exists(project.lock_path):
+    lock = read_project_lock(project)
+    if lock is None:
         raise NotFoundError(f"{project.lock_path} does not exist", hint="`pumice lock` writes it.")
+    locked = lock.select(config.lua_version, config.arch)
     if not tree_given:
         tree = TreeSpec.at(project.tree_root, config.lua_version, "project")
         config = config.replace(tree=tree, trees=(tree, *config.trees))
-    changes = difference(locked, _installed(config, progress))
-    result = Synced(
-        config.tree.root, tuple((rock.name, rock.version) for rock in changes.install), changes.remove
-    )
-    if lock_only or not (changes.install or changes.remove):
+    root = config.tree.root
+
+    def changes_of(spec: TreeSpec, manifest: TreeManifest) -> Synced:
+        installed = [(name, version) for name in manifest.names() for version in manifest.versions(name)]
+        found = difference(locked, read_synced(project.root, root, spec, installed))
+        needed = {*found.install, *(each.rock for each in found.changed)}
+        return Synced(
+            root, tuple((rock.name, rock.version) for rock in locked if rock in needed), found.remove
+        )
+
+    spec = read_spec(config.tree, progress)
+    result = changes_of(spec, read_tree_manifest(spec, progress))
+    if dry_run or not (result.installed or result.removed):
         return result
     with WorkDir(config, "sync") as work, Servers(config, progress, offline=offline) as servers:
-        rocks = _obtained(changes.install, config, progress, servers, work)
-        with TreeChange(config, "sync", progress) as change:
-            options = InstallOptions("sync", keep=True)
-            # The lock was solved as a whole: it says what needs what, and what has to go.
-            deploy(rocks, change, options, progress, check=False, removals=changes.remove)
+        rocks: dict[tuple[str, str], Rock] = {}
+
+        def obtain_all(wanted: Sequence[tuple[str, str]]) -> None:
+            new = [rock for rock in locked if (rock.name, rock.version) in {*wanted} - rocks.keys()]
+            for rock in _obtained(new, config, progress, servers, work, offline=offline):
+                rocks[rock.name, rock.version] = rock
+
+        # Nobody waits for a download; what the tree lacks more by the time it is locked, is fetched then.
+        obtain_all(result.installed)
+        with TreeChange(config, "sync", progress, layout=layout) as change:
+            result = changes_of(change.spec, change.manifest)
+            obtain_all(result.installed)
+            if result.installed or result.removed:
+                # The lock was solved as a whole: it says what needs what, and what has to go.
+                deploy(
+                    [rocks[each] for each in result.installed],
+                    change,
+                    InstallOptions("sync", keep=True),
+                    progress,
+                    check=False,
+                    removals=result.removed,
+                )
+        spec = read_spec(config.tree, progress)
+        digests = {(rock.name, rock.version): rock.sha256 for rock in locked}
+        write_synced(project.root, root, spec, digests)
     return result
-
-
-def _installed(config: Config, progress: Progress) -> dict[tuple[str, str], str | None]:
-    spec = read_spec(config.tree, progress)
-    manifest = read_tree_manifest(spec, progress)
-    return {(name, version): None for name in manifest.names() for version in manifest.versions(name)}
 
 
 def _obtained(
@@ -80,35 +111,20 @@ def _obtained(
     progress: Progress,
     servers: Servers,
     work: WorkDir,
+    *,
+    offline: bool,
 ) -> list[Rock]:
     """The rocks, from files that are what the lock says."""
-    from pumice.net.downloader import Wanted
-    from pumice.rock.filename import base_name
-
-    wanted = []
-    for rock in locked:
-        folder = work.make(os.urandom(6).hex())
-        built = rock.url.endswith(".rock")
-        wanted.append(
-            Wanted(
-                (rock.url,),
-                f"{folder}/{base_name(rock.url)}",
-                sha256=rock.sha256 if built else None,
-                expect="zip" if built else None,
-                released=built,
-            )
-        )
+    paths = fetch_locked(locked, config, servers, work)
     rocks = []
-    for rock, file, came in zip(locked, wanted, servers.downloader.attempt_many(wanted), strict=True):
-        if isinstance(came, PumiceError):
-            raise came
-        if file.sha256 is not None:
-            check_digest(rock, came.sha256)
-            rocks.append(obtain(file.target, config, progress, work, rock.namespace))
+    for rock, path in zip(locked, paths, strict=True):
+        if is_built(rock):
+            rocks.append(obtain(path, config, progress, work, rock.namespace, solved=True))
             continue
         from pumice.operation.from_source import build_from
+        from pumice.operation.source_digest import fetch_with_digest
 
-        sha256, _, source_dir = source_digest(file.target, rock.commit, config, progress, work)
-        check_digest(rock, sha256)
-        rocks.append(build_from(file.target, source_dir, config, progress, work, rock.namespace))
+        sources = fetch_with_digest(path, config, progress, work, commit=rock.commit, offline=offline)
+        check_digest(rock, sources.sha256)
+        rocks.append(build_from(path, sources.directory, config, progress, work, rock.namespace))
     return rocks
