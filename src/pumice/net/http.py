@@ -17,12 +17,22 @@ if TYPE_CHECKING:
     from pumice.net.address import Address
     from pumice.net.connections import Connections
 
-__all__ = ["MissingError", "Response", "TransientError", "request"]
+__all__ = [
+    "REDIRECTS",
+    "TRANSIENT",
+    "MissingError",
+    "Response",
+    "TransientError",
+    "exchange",
+    "give_back",
+    "redirected",
+    "request",
+]
 
 _MOST_REDIRECTS = 10
-_REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = (301, 302, 303, 307, 308)
 _MISSING = (404, 410)
-_TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _CHUNK = 1 << 17
 _SMALL_REST = 1 << 14
 _REST_TIME = 0.5
@@ -96,7 +106,7 @@ class Response:
         if self._ended:
             self._response.release_conn()
         elif self.not_modified:
-            _give_back(self._response)
+            give_back(self._response)
         else:
             self._response.close()
 
@@ -129,12 +139,12 @@ def request(
         common = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
         common |= {**(unless or {}), **(part or {})}
         sent = common | private if address.origin == origin else common
-        response = _one(address, sent, connections)
-        if response.status not in _REDIRECTS:
+        response = exchange(address, sent, connections)
+        if response.status not in REDIRECTS:
             break
         location = response.headers.get("location", "")
-        _give_back(response)
-        address = _redirected(address, location)
+        give_back(response)
+        address = redirected(address, location)
         if address.url in seen or len(seen) > _MOST_REDIRECTS:
             raise FetchError(
                 f"{shown_url(url)} leads in circles: {len(seen)} redirects", hint="check the URL in a browser"
@@ -146,10 +156,10 @@ def request(
         or (response.status in (206, 416) and part)
     ):
         return Response(address.url, response, connections.stall)
-    _give_back(response)
+    give_back(response)
     reason = response.reason if response.reason and response.reason.isprintable() else ""
     text = f"{shown_url(address.url)} answers {response.status} {reason}".rstrip()
-    if response.status in _TRANSIENT:
+    if response.status in TRANSIENT:
         raise TransientError(text)
     hints = {
         401: "give user and password in the URL (https://user:password@...) or in ~/.netrc",
@@ -162,7 +172,8 @@ def request(
     raise error(text, hint=hints.get(response.status, "check the URL in a browser"))
 
 
-def _redirected(address: Address, location: str) -> Address:
+def redirected(address: Address, location: str) -> Address:
+    """Where `address` leads to, without credentials. Raises FetchError for what must not be followed."""
     from urllib.parse import urljoin
 
     try:
@@ -184,12 +195,22 @@ def _redirected(address: Address, location: str) -> Address:
     return parse_address(target).replace(credentials=None)
 
 
-def _one(address: Address, headers: dict[str, str], connections: Connections) -> BaseHTTPResponse:
+def exchange(
+    address: Address,
+    headers: dict[str, str],
+    connections: Connections,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+) -> BaseHTTPResponse:
+    """The head of whatever is answered, redirects too. Raises TransientError, or FetchError for bad TLS."""
     import urllib3
 
     manager = connections.manager(address)
     try:
-        response = manager.request("GET", address.url, headers=headers, preload_content=False, redirect=False)
+        response = manager.request(
+            method, address.url, body=body, headers=headers, preload_content=False, redirect=False
+        )
         _acknowledge(response)
         return response
     except urllib3.exceptions.SSLError as error:
@@ -216,7 +237,7 @@ def _one(address: Address, headers: dict[str, str], connections: Connections) ->
         raise _unreachable(address) from error
 
 
-def _give_back(response: BaseHTTPResponse) -> None:
+def give_back(response: BaseHTTPResponse) -> None:
     """The connection serves the next request where the rest of this answer is small, else it ends."""
     import urllib3
 
