@@ -27,10 +27,14 @@ COMMAND = Command(
     options=(
         Option(
             ("--format",),
-            "What to write: rock, src, tar or bundle.",
+            "What to write: rock, src, tar, bundle, helm, operator, kustomize or konnect.",
             "<format>",
-            choices=("rock", "src", "tar", "bundle"),
+            choices=("rock", "src", "tar", "bundle", "helm", "operator", "kustomize", "konnect"),
         ),
+        Option(("--single-file",), "Fold a plugin with its modules into handler.lua and schema.lua."),
+        Option(("--image",), "For operator: where the plugin's image is, as host/path:tag.", "<reference>"),
+        Option(("--kube-namespace",), "For operator: the namespace of the installation.", "<name>"),
+        Option(("--pull-secret",), "For operator: the secret that the image is pulled with.", "<name>"),
     ),
     examples=(
         ("pumice pack kong-plugin-my-plugin 0.1.0-1", "Packs the installed rock."),
@@ -39,6 +43,8 @@ COMMAND = Command(
     ),
 )
 
+_TEXTS = ("helm", "operator", "kustomize", "konnect")
+
 
 def run(arguments: Arguments, session: Session) -> int:
     """Packs, and prints where."""
@@ -46,7 +52,11 @@ def run(arguments: Arguments, session: Session) -> int:
     chosen = arguments.text("format")
     config, terminal = session.config, session.terminal
     refuse_signing(arguments)
-    if chosen == "tar":
+    if chosen in _TEXTS or arguments.flag("single_file"):
+        from pumice.cli.pack_formats import pack_texts
+
+        packed = pack_texts(arguments, session)
+    elif chosen == "tar":
         packed = pack_tar(word, version, session.trees, config, terminal)
     elif chosen == "bundle":
         packed = _bundle(word, session)

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from pumice.base.config import Config, TreeSpec
     from pumice.base.progress import Progress
+    from pumice.operation.work_dir import WorkDir
     from pumice.rock.rock import Rock
 
-__all__ = ["pack_installed", "pack_source", "pack_tar"]
+__all__ = ["pack_installed", "pack_source", "pack_tar", "rock_to_pack"]
 
 
 def pack_installed(
@@ -68,20 +69,34 @@ def pack_tar(
     from pumice.operation.work_dir import WorkDir
 
     with WorkDir(config, "pack") as work:
-        if word is not None and word.endswith(".rock"):
-            from pumice.operation.obtain import obtain
-
-            rock = obtain(word, config, progress, work)
-        elif word is None or word.endswith("rockspec"):
-            from pumice.operation.make import build_directory
-            from pumice.operation.rockspec_choice import rockspec_argument
-
-            rock = build_directory(rockspec_argument(word, config.cwd), config, progress, work)
-        else:
-            rock = _installed(word.lower(), version, trees, config, progress, None)
+        rock = rock_to_pack(word, version, trees, config, progress, work)
         path = os.path.join(config.cwd, manual_tar_name(rock))
         write_manual_tar(rock, path)
     return path
+
+
+def rock_to_pack(
+    word: str | None,
+    version: str | None,
+    trees: Sequence[TreeSpec],
+    config: Config,
+    progress: Progress,
+    work: WorkDir,
+) -> Rock:
+    """The rock that the words name: a rock file, a rockspec of this directory, or an installed rock.
+
+    `word` None: the rockspec that `make` would take. Raises PumiceError.
+    """
+    if word is not None and word.endswith(".rock"):
+        from pumice.operation.obtain import obtain
+
+        return obtain(word, config, progress, work)
+    if word is None or word.endswith("rockspec"):
+        from pumice.operation.make import build_directory
+        from pumice.operation.rockspec_choice import rockspec_argument
+
+        return build_directory(rockspec_argument(word, config.cwd), config, progress, work)
+    return _installed(word.lower(), version, trees, config, progress, None)
 
 
 def _installed(

@@ -1,0 +1,244 @@
+"""The forms of a plugin that are texts: for Kubernetes, for Konnect, and folded into two files."""
+
+from __future__ import annotations
+
+import os
+
+from pumice.base.value import Value
+from pumice.errors import CheckError, NotFoundError, UsageError
+from pumice.kong.loaded import Job
+from pumice.kong.package import module_of_path
+from pumice.kong.plugin_files import PluginFiles, Text, files_of_plugins, rocks_needed
+from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
+from pumice.kong.single_file import LuaSource, fold
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pumice.base.config import Config, TreeSpec
+    from pumice.base.progress import Progress
+    from pumice.kong.loaded import Loaded
+    from pumice.kong.single_file import Span
+    from pumice.rock.rock import Rock
+
+__all__ = ["FORMATS", "SINGLE", "Target", "fold_plugins", "pack_manifests"]
+
+FORMATS = ("helm", "operator", "kustomize", "konnect")
+SINGLE = "single"
+"""The form that `--single-file` alone asks for."""
+
+
+class Target(Value):
+    """What a form needs to know besides the plugin."""
+
+    image: str | None = None
+    namespace: str | None = None
+    secret: str | None = None
+
+
+def pack_manifests(
+    rock: Rock,
+    chosen: str,
+    trees: Sequence[TreeSpec],
+    config: Config,
+    progress: Progress,
+    *,
+    target: Target | None = None,
+    single_file: bool = False,
+) -> str:
+    """The path of a directory with the texts of one form, in the current directory: `NAME-VERSION.helm`.
+
+    `chosen`: one of FORMATS, or `single` for the two folded files alone. With `single_file` the plugin is
+    folded first, with what it depends on in `trees`. Files of the same names are replaced. Raises
+    CheckError for a plugin that the form cannot hold, UsageError, DiskError.
+    """
+    sources = _sources(rock)
+    spans: dict[str, tuple[Span, ...]] = {}
+    plugins = files_of_plugins(rock)
+    if single_file or chosen == SINGLE:
+        plugins, spans = fold_plugins(rock, trees, config, progress)
+        sources = {
+            f"kong.plugins.{plugin.name}.{path.removesuffix('.lua')}": LuaSource(path, data)
+            for plugin in plugins
+            for path, data in plugin.files.items()
+        }
+    if chosen == "helm":
+        from pumice.kong.helm import helm_texts
+
+        texts = helm_texts(plugins)
+    elif chosen == "kustomize":
+        from pumice.kong.kustomize import kustomize_texts
+
+        texts = kustomize_texts(plugins)
+    elif chosen == "operator":
+        texts = _each(plugins, [_operator(plugin, target or Target()) for plugin in plugins])
+    elif chosen == "konnect":
+        texts = _each(plugins, [_konnect(plugin, sources, progress) for plugin in plugins])
+    else:
+        texts = ()
+    directory = os.path.join(config.cwd, f"{rock.name}-{rock.version}.{chosen}")
+    files = {text.name: text.text.encode() for text in texts}
+    for plugin in plugins if spans else ():
+        root = f"kong/plugins/{plugin.name.replace('.', '/')}"
+        # in the other forms the two files are inside the texts; the map is needed there too
+        if chosen == SINGLE:
+            files.update({f"{root}/{path}": data for path, data in plugin.files.items()})
+        files[f"{plugin.name}.lines.json"] = _line_map(spans[plugin.name])
+    _write(directory, files, _MAYBE if chosen == "konnect" else ())
+    return directory
+
+
+_MAYBE = ("custom-plugin.json", "deck.yaml")
+"""Files of `konnect` that not every plugin has: those of an earlier run must not stay."""
+
+
+def fold_plugins(
+    rock: Rock, trees: Sequence[TreeSpec], config: Config, progress: Progress
+) -> tuple[tuple[PluginFiles, ...], dict[str, tuple[Span, ...]]]:
+    """The plugins of a rock, each in two files, and by plugin which lines came from where.
+
+    Both forms are loaded, as a gateway would, and compared. Raises CheckError when the folded one lacks a
+    module, or is another plugin in any way that can be seen.
+    """
+    sources = _sources(rock)
+    for each in _dependencies(rock, trees, config, progress):
+        sources = {**_sources(each), **sources}
+    folded, spans = [], {}
+    for plugin in files_of_plugins(rock):
+        made = fold(plugin, sources)
+        _compare(plugin.name, sources, made.plugin)
+        folded.append(made.plugin)
+        spans[plugin.name] = made.spans
+    return tuple(folded), spans
+
+
+def _sources(rock: Rock) -> dict[str, LuaSource]:
+    return {
+        module: LuaSource(file.path, file.content.read())
+        for file in rock.section("lua")
+        if (module := module_of_path(file.path)) is not None
+    }
+
+
+def _dependencies(rock: Rock, trees: Sequence[TreeSpec], config: Config, progress: Progress) -> list[Rock]:
+    """The rocks that it needs and the gateway does not bring, as far as they are installed."""
+    from pumice.operation.listing import pick_installed
+    from pumice.tree.installed import open_installed
+
+    found: dict[str, Rock] = {}
+    waiting = list(rocks_needed(rock))
+    while waiting:
+        name = waiting.pop(0)
+        if name in found or name == rock.name:
+            continue
+        try:
+            at = pick_installed(trees, name, None, progress, substring=False)
+        except NotFoundError:
+            progress.message("warning", f"{name} is not installed here, so nothing of it is folded in")
+            continue
+        found[name] = open_installed(at.tree, at.name, at.version, config.platforms)
+        waiting += rocks_needed(found[name])
+    return list(found.values())
+
+
+def _compare(name: str, sources: Mapping[str, LuaSource], folded: PluginFiles) -> None:
+    """Raises CheckError unless the folded plugin loads, and is what the unfolded one is."""
+    before = _loaded(name, sources)
+    alone = {
+        f"kong.plugins.{name}.{path.removesuffix('.lua')}": LuaSource(path, data)
+        for path, data in folded.files.items()
+    }
+    after = _loaded(name, alone)
+    for old, new in zip(before, after, strict=True):
+        for loaded, where in ((old, name), (new, f"{name}, folded,")):
+            if loaded.error is not None:
+                raise CheckError(
+                    f"{where} does not load: {loaded.error}",
+                    hint="Install what it lacks here with `pumice install`, so that it can be folded in.",
+                )
+        if (old.type, old.priority, old.version, old.functions, old.value) != (
+            new.type,
+            new.priority,
+            new.version,
+            new.functions,
+            new.value,
+        ):
+            raise CheckError(
+                f"{name} is not the same when it is folded: its {new.job.kind} differs",
+                hint="Ship it with its modules: as a rock, a tar or an image.",
+            )
+
+
+def _loaded(name: str, sources: Mapping[str, LuaSource]) -> tuple[Loaded, Loaded]:
+    """What a gateway makes of handler and schema. Raises CheckError when they do not come to an end."""
+    jobs = [Job(part, f"kong.plugins.{name}.{part}") for part in ("handler", "schema")]
+    modules = {module: ModuleSource(source.path, source.text) for module, source in sources.items()}
+    outcome = load_modules(jobs, Sandbox(modules=modules))
+    if len(outcome.loaded) != len(jobs):
+        raise CheckError(
+            f"{jobs[len(outcome.loaded)].module} could not be loaded: {outcome.failure}",
+            hint="`pumice check` on the plugin's source tells more.",
+        )
+    return outcome.loaded[0], outcome.loaded[1]
+
+
+def _operator(plugin: PluginFiles, target: Target) -> tuple[Text, ...]:
+    from pumice.kong.operator import operator_texts
+
+    if target.image is None:
+        raise UsageError(
+            "missing option '--image'",
+            hint="The operator fetches the plugin from a registry: --image REGISTRY/PATH:TAG says where.",
+        )
+    return operator_texts(plugin, target.image, namespace=target.namespace, secret=target.secret)
+
+
+def _konnect(plugin: PluginFiles, sources: Mapping[str, LuaSource], progress: Progress) -> tuple[Text, ...]:
+    from pumice.kong.handler_rules import phases_of
+    from pumice.kong.konnect import konnect_texts
+
+    handler, schema = _loaded(plugin.name, sources)
+    name = schema.value.get("name") if isinstance(schema.value, dict) else None
+    made = konnect_texts(
+        plugin, name if isinstance(name, str) else None, phases_of(handler) if handler.error is None else ()
+    )
+    for warning in made.warnings:
+        progress.message("warning", warning)
+    return made.texts
+
+
+def _each(plugins: Sequence[PluginFiles], texts: Sequence[tuple[Text, ...]]) -> tuple[Text, ...]:
+    """The texts of all plugins; where there are several, each has a directory."""
+    if len(plugins) == 1:
+        return texts[0]
+    return tuple(
+        Text(f"{plugin.name}/{text.name}", text.text)
+        for plugin, its in zip(plugins, texts, strict=True)
+        for text in its
+    )
+
+
+def _line_map(spans: Sequence[Span]) -> bytes:
+    import json
+
+    lines = [
+        {"file": span.file, "first": span.first, "last": span.last, "module": span.module, "path": span.path}
+        for span in spans
+    ]
+    return json.dumps(lines, indent=2).encode() + b"\n"
+
+
+def _write(directory: str, files: Mapping[str, bytes], outdated: Sequence[str]) -> None:
+    from pumice.base.disk import make_directories, translate, write_atomic
+
+    try:
+        for name, data in files.items():
+            path = os.path.join(directory, name)
+            make_directories(os.path.dirname(path))
+            write_atomic(path, data)
+        for name in outdated:
+            if name not in files and os.path.lexists(os.path.join(directory, name)):
+                os.unlink(os.path.join(directory, name))
+    except OSError as error:
+        raise translate(error, f"write {directory}") from error
