@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.cases import CASES, PUMICE, Case, Setting, Step
 from bench.corpus import evaluate_corpus
-from bench.measure import CommandFailed, Cost, Samples, weigh
+from bench.measure import CommandFailed, Cost, Samples, peak_memory, weigh
 from bench.report import Report, Row
 from bench.servers import server_cases
 
@@ -94,7 +94,10 @@ def _machine(setting: Setting) -> dict[str, str]:
 
 def _measured(case: Case, given: argparse.Namespace, setting: Setting) -> Iterator[Row]:
     """All rows of a case. The sides take turns, and who begins changes from run to run."""
-    rows = {row: Row(row, case.targets[row]) for row in case.rows}
+    rows = {
+        row: Row(row, case.targets[row], against=case.against, most_memory=case.most_memory)
+        for row in case.rows
+    }
     runs = given.runs if case.runs is None else min(given.runs, case.runs)
     output = setting.folder / "output"
     sides = list(case.sides)
@@ -113,9 +116,24 @@ def _measured(case: Case, given: argparse.Namespace, setting: Setting) -> Iterat
                     continue
                 if run >= 0:
                     row.sides.setdefault(side, Samples()).costs.append(cost)
+        if run < 0 and case.most_memory is not None:
+            _weigh_memory(case, rows, setting)
         if all(row.failure.startswith(PUMICE) for row in rows.values()):
             break
     return (row for row in rows.values() if _wanted(row.name, given.only))
+
+
+def _weigh_memory(case: Case, rows: dict[str, Row], setting: Setting) -> None:
+    """One more run of Pumice's steps, which is not timed."""
+    for step in case.sides[PUMICE]:
+        environment = {**setting.environment, **step.environment}
+        for command in step.commands:
+            try:
+                memory = peak_memory(command, cwd=step.cwd, environment=environment)
+            except CommandFailed as failed:
+                rows[step.row].failure = f"{PUMICE}: {failed}"
+                continue
+            rows[step.row].memory = max(rows[step.row].memory, memory)
 
 
 def _run(step: Step, setting: Setting, output: Path) -> Cost:

@@ -50,6 +50,10 @@ class Case:
     """Called with the side before its steps."""
     runs: int | None = None
     """At most so many runs; None: as many as asked for."""
+    against: str = LUAROCKS
+    """The side that Pumice is compared with."""
+    most_memory: float | None = None
+    """Megabytes that no process of Pumice may go beyond."""
     rows: list[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+_MAXRSS = 1 if sys.platform == "darwin" else 1024
+"""The unit of `ru_maxrss` in bytes."""
+# The bench is large, and what it starts itself is counted as large as that was before its own exec.
+_PEAK = """
+import os, resource, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[
+    (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+status = os.waitpid(child, 0)[1]
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 class CommandFailed(Exception):
@@ -73,3 +87,20 @@ def weigh(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], 
         written = output.read_text(encoding="utf-8", errors="replace")
         raise CommandFailed(f"{' '.join(command[:8])}: exit {os.waitstatus_to_exitcode(status)}\n{written}")
     return Cost(wall, usage.ru_utime + usage.ru_stime)
+
+
+def peak_memory(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> float:
+    """The largest resident size of one command's processes, in megabytes (10 at least).
+
+    Raises CommandFailed when it does not exit with 0.
+    """
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", _PEAK, *command],
+        cwd=cwd,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise CommandFailed(f"{' '.join(command[:8])}: exit {done.returncode}\n{done.stderr}")
+    return int(done.stdout) * _MAXRSS / 1e6

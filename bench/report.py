@@ -18,12 +18,18 @@ class Row:
     target: float | None
     sides: dict[str, Samples] = field(default_factory=dict)
     failure: str = ""
+    against: str = LUAROCKS
+    """The side that Pumice is compared with."""
+    most_memory: float | None = None
+    """Megabytes that no process of Pumice may go beyond."""
+    memory: float = 0.0
+    """Megabytes that Pumice took at most, where there is such a limit."""
 
     def ratio(self, kind: str) -> float | None:
-        """Pumice / LuaRocks of the medians; `kind` is wall or cpu."""
-        if PUMICE not in self.sides or LUAROCKS not in self.sides:
+        """Pumice / LuaRocks (or what else it is compared with) of the medians; `kind` is wall or cpu."""
+        if PUMICE not in self.sides or self.against not in self.sides:
             return None
-        other: float = getattr(self.sides[LUAROCKS], kind)
+        other: float = getattr(self.sides[self.against], kind)
         mine: float = getattr(self.sides[PUMICE], kind)
         return mine / other if other else None
 
@@ -33,6 +39,8 @@ class Row:
         if self.failure:
             return "failed"
         ratios = [self.ratio("wall"), self.ratio("cpu")]
+        if self.most_memory is not None and self.memory > self.most_memory:
+            return "over"
         if self.target is None or None in ratios:
             return ""
         return "ok" if all(ratio is not None and ratio <= self.target for ratio in ratios) else "over"
@@ -68,6 +76,7 @@ class Report:
             "luarocks",
             "cpu",
             "floor",
+            "memory",
             "wall ratio",
             "cpu ratio",
             "target",
@@ -82,7 +91,8 @@ class Report:
             floor = row.sides.get(FLOOR)
             ratios = [_ratio(row.ratio("wall")), _ratio(row.ratio("cpu"))]
             target = "-" if row.target is None else f"≤ {row.target:g}"
-            lines.append([row.name, *times, _ms(floor.wall) if floor else "-", *ratios, target, row.verdict])
+            others = [_ms(floor.wall) if floor else "-", f"{row.memory:.0f}" if row.memory else "-"]
+            lines.append([row.name, *times, *others, *ratios, target, row.verdict])
         widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
         text = [
             "  ".join(
@@ -94,7 +104,8 @@ class Report:
         text.insert(1, "-" * len(text[0]))
         text += [
             "",
-            "Medians in milliseconds; ratios are Pumice / LuaRocks; docs/bench.md says what the floor is.",
+            "Medians in milliseconds, Pumice's memory in megabytes; ratios are Pumice / LuaRocks.",
+            "docs/bench.md says what the floor is.",
         ]
         if self.corpus is not None:
             verdict = "ok" if self.corpus.mean_wall <= TARGET else "over"
@@ -114,6 +125,9 @@ def _row(row: Row) -> dict[str, object]:
         "failure": row.failure,
         "wall_ratio": row.ratio("wall"),
         "cpu_ratio": row.ratio("cpu"),
+        "against": row.against,
+        "memory": row.memory,
+        "most_memory": row.most_memory,
         **{
             side: {
                 "wall": samples.wall,

@@ -2,55 +2,55 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.server
 import lzma
+import random
 import shutil
 import subprocess
 import tarfile
 import threading
-import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.cases import LUAROCKS, PUMICE, Case, Setting, Step
+from bench.cases import FLOOR, LUAROCKS, PUMICE, Case, Setting, Step
+from bench.rocks import write_c_rock, write_rock
+from bench.sparse import SparseServer, rock
 
-_FIXED_TIME = (2026, 1, 1, 0, 0, 0)
-
-
-def _write_rock(folder: Path, name: str, dependencies: Sequence[str]) -> None:
-    listed = ", ".join(f'"{each}"' for each in ("lua >= 5.1", *dependencies))
-    rockspec = (
-        f'package = "{name}"\nversion = "1.0-1"\nsource = {{ url = "http://localhost/{name}.zip" }}\n'
-        f'description = {{ license = "MIT" }}\ndependencies = {{ {listed} }}\n'
-        f'build = {{ type = "builtin", modules = {{ ["{name}"] = "{name}.lua" }} }}\n'
-    )
-    files = {f"{name}-1.0-1.rockspec": rockspec, f"lua/{name}.lua": "return {}\n" * 50}
-    digests = {
-        path: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for path, text in files.items()
-    }
-    files["rock_manifest"] = (
-        f'rock_manifest = {{\n   ["{name}-1.0-1.rockspec"] = "{digests[f"{name}-1.0-1.rockspec"]}",\n'
-        f'   lua = {{\n      ["{name}.lua"] = "{digests[f"lua/{name}.lua"]}"\n   }}\n}}\n'
-    )
-    with zipfile.ZipFile(folder / f"{name}-1.0-1.all.rock", "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, text in sorted(files.items()):
-            archive.writestr(zipfile.ZipInfo(path, _FIXED_TIME), text, zipfile.ZIP_DEFLATED)
-    (folder / f"{name}-1.0-1.rockspec").write_text(rockspec, encoding="utf-8")
+_LARGE_SERVER, _SMALL_SERVER = 300_000, 300
+_MOST_MEMORY = 40.0
+"""Megabytes for a question to a manifest that is known already."""
+_SPARSE = "install from 300,000 rocks"
 
 
 def _server(setting: Setting) -> Path:
-    """A directory with a chain of 100 rocks, and one rock that needs 100 others directly."""
+    """A directory with a chain of 100 rocks, a rock that needs 100 others directly, and a graph of 200."""
     folder = setting.folder / "server"
     if folder.is_dir():
         return folder
     folder.mkdir()
     for number in range(100):
-        _write_rock(folder, f"chain{number:03}", [f"chain{number - 1:03} >= 1.0"] if number else [])
-        _write_rock(folder, f"leaf{number:03}", [])
-    _write_rock(folder, "fan", [f"leaf{number:03}" for number in range(100)])
+        write_rock(folder, f"chain{number:03}", [f"chain{number - 1:03} >= 1.0"] if number else [])
+        write_rock(folder, f"leaf{number:03}", [])
+    write_rock(folder, "fan", [f"leaf{number:03}" for number in range(100)])
+    chance = random.Random(200)
+    for number in range(199):
+        some = chance.sample(range(number), min(number, chance.randint(0, 3)))
+        write_rock(folder, f"node{number:03}", [f"node{each:03} >= 1.0" for each in sorted(some)])
+    write_rock(folder, "graph", [f"node{number:03}" for number in range(199)])
     _make_manifest(setting, folder)
+    return folder
+
+
+def _native(setting: Setting) -> Path:
+    """A directory with 20 source rocks of C modules, and one rock that needs them all."""
+    folder = setting.folder / "native"
+    if not folder.is_dir():
+        folder.mkdir()
+        for number in range(20):
+            write_c_rock(folder, f"native{number:02}", [])
+        write_rock(folder, "natives", [f"native{number:02}" for number in range(20)])
+        _make_manifest(setting, folder)
     return folder
 
 
@@ -62,7 +62,14 @@ def _make_manifest(setting: Setting, folder: Path) -> None:
 
 
 def _case(
-    setting: Setting, row: str, server: str, name: str, *, target: float, warm: bool, runs: int | None = None
+    setting: Setting,
+    row: str,
+    server: str,
+    name: str,
+    *,
+    target: float | None,
+    warm: bool,
+    runs: int | None = None,
 ) -> Case:
     folder = setting.folder / row.replace(" ", "-")
     cache = folder / "cache"
@@ -114,11 +121,48 @@ def _over_http(row: str, name: str, target: float, *, warm: bool) -> Callable[[S
     return make
 
 
-def _look_up(row: str, shared: Path, target: float) -> Callable[[Setting], Case]:
-    """`search NAME` on the public server's real manifest, within the cache's time."""
+def _builds(row: str, target: float | None) -> Callable[[Setting], Case]:
+    """20 C rocks from their source rocks; nothing that was built before is in the cache."""
 
     def make(setting: Setting) -> Case:
-        folder = setting.folder / "public"
+        server = str(_native(setting))
+        return _case(setting, row, server, "natives", target=target, warm=False, runs=2)
+
+    return make
+
+
+def _sparse(row: str) -> Callable[[Setting], Case]:
+    """A rock and the 8 below it from 300,000 rocks with the sparse index; the floor is the same from 300."""
+
+    def make(setting: Setting) -> Case:
+        folder = setting.folder / "sparse"
+        servers = {PUMICE: SparseServer(_LARGE_SERVER), FLOOR: SparseServer(_SMALL_SERVER)}
+
+        def steps(side: str) -> list[Step]:
+            program = setting.program(PUMICE, folder / side)
+            return [
+                Step(
+                    row,
+                    [[*program, f"--only-server={servers[side].url}", "install", rock(256)]],
+                    setting.folder,
+                    makes=folder / side / "share/lua/5.1" / f"{rock(256)}.lua",
+                    environment={"PUMICE_CACHE": str(folder / "cache")},
+                )
+            ]
+
+        sides = {side: steps(side) for side in servers}
+        return Case(row, sides, {row: 1.15}, lambda _: shutil.rmtree(folder, True), against=FLOOR)
+
+    return make
+
+
+def _asked(
+    row: str, shared: Path, words: Sequence[str], target: float, *, warm: bool
+) -> Callable[[Setting], Case]:
+    """`search` on the public server's real manifest; warm is within the cache's time."""
+
+    def make(setting: Setting) -> Case:
+        folder, cache = setting.folder / "public", setting.folder / row.replace(" ", "-")
         if not folder.is_dir():
             folder.mkdir()
             with (
@@ -132,20 +176,23 @@ def _look_up(row: str, shared: Path, target: float) -> Callable[[Setting], Case]
 
         def steps(side: str) -> list[Step]:
             program = setting.program(side, setting.folder / "empty")
-            words = [f"--only-server={folder}", "search", "lua-cjson", "--porcelain"]
-            environment = {"PUMICE_CACHE": str(setting.folder / "look-up-cache")}
-            return [
-                Step(row, [[*program, *words]], setting.folder, says="lua-cjson\t", environment=environment)
-            ]
+            command = [*program, f"--only-server={folder}", "search", *words, "--porcelain"]
+            environment = {"PUMICE_CACHE": str(cache)}
+            return [Step(row, [command], setting.folder, says="lua-cjson\t", environment=environment)]
 
-        return Case(row, {side: steps(side) for side in (PUMICE, LUAROCKS)}, {row: target})
+        def reset(side: str) -> None:
+            if side == PUMICE and not warm:
+                shutil.rmtree(cache, ignore_errors=True)
+
+        sides = {side: steps(side) for side in (PUMICE, LUAROCKS)}
+        return Case(row, sides, {row: target}, reset, most_memory=_MOST_MEMORY if warm else None)
 
     return make
 
 
 def server_cases(shared: Path) -> dict[str, tuple[Callable[[Setting], Case], tuple[str, ...]]]:
     """Every case with its row; `shared` has the corpus."""
-    chain = "install a chain of"
+    chain, graph, native = "install a chain of", "install 200 rocks by name", "build 20 C rocks"
     made = {
         "install by name, directory": _from_directory(
             "install by name, directory", "chain000", 0.8, warm=True
@@ -158,7 +205,13 @@ def server_cases(shared: Path) -> dict[str, tuple[Callable[[Setting], Case], tup
         "install 100 dependencies": _from_directory(
             "install 100 dependencies", "fan", 0.2, warm=False, runs=2
         ),
+        graph: _from_directory(graph, "graph", 0.1, warm=False, runs=1),
+        native: _builds(native, 0.8),
+        _SPARSE: _sparse(_SPARSE),
     }
     if (shared / "corpus").is_dir():
-        made["look-up, real manifest"] = _look_up("look-up, real manifest", shared, 0.2)
+        for name, words in (("look-up", ["lua-cjson"]), ("search", ["json"])):
+            for state, target in (("warm", 0.2), ("cold", 1.0)):
+                row = f"{name}, real manifest, {state}"
+                made[row] = _asked(row, shared, words, target, warm=state == "warm")
     return {row: (make, (row,)) for row, make in made.items()}

@@ -8,21 +8,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-
-
-@pytest.fixture
-def bench(project: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The package at the root of the repository, by module name."""
-    monkeypatch.syspath_prepend(str(project))
-
-    def module(name: str) -> ModuleType:
-        return __import__(f"bench.{name}", fromlist=["*"])
-
-    return module
 
 
 def test_the_cost_of_children_of_the_command_is_counted(bench: Any, tmp_path: Path) -> None:
@@ -32,6 +20,20 @@ def test_the_cost_of_children_of_the_command_is_counted(bench: Any, tmp_path: Pa
     )
     assert cost.cpu > 0.03
     assert cost.wall > 0.03
+
+
+def test_memory_is_that_of_the_command_and_not_of_the_bench(bench: Any, tmp_path: Path) -> None:
+    ours = bytearray(200 << 20)
+
+    def peak(text: str) -> float:
+        command = [sys.executable, "-S", "-c", text]
+        found: float = bench("measure").peak_memory(command, cwd=tmp_path, environment={})
+        return found
+
+    assert peak("pass") < 60 < 120 < peak("bytearray(120 << 20)") < 200
+    assert len(ours) == 200 << 20
+    with pytest.raises(bench("measure").CommandFailed, match=r"exit 3\nwhy"):
+        peak("import sys; print('why', file=sys.stderr); sys.exit(3)")
 
 
 def test_a_command_runs_where_it_should_and_its_output_is_kept(bench: Any, tmp_path: Path) -> None:
@@ -66,6 +68,10 @@ def test_medians_ratios_and_verdicts(bench: Any) -> None:
     assert report.Row("x", 0.4, row.sides).verdict == "over"
     assert report.Row("x", None, row.sides).verdict == ""
     assert report.Row("x", 0.4, {}, "no").verdict == "failed"
+    assert report.Row("x", 0.7, row.sides, memory=39, most_memory=40).verdict == "ok"
+    assert report.Row("x", 0.7, row.sides, memory=41, most_memory=40).verdict == "over"
+    floor = {"pumice": samples(20), "luarocks": samples(90), "floor": samples(10)}
+    assert report.Row("x", 1.1, floor, against="floor").verdict == "over"
     whole = report.Report({}, [row, report.Row("y", 0.4, row.sides)])
     assert not whole.ok
     assert report.Report({}, [row]).ok
