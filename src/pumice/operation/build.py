@@ -41,7 +41,7 @@ def build(
             files += _sources(requests.names, config, options, progress, work)
         rocks = [obtain(each, config, progress, work, options.namespace) for each in files]
         if not pack:
-            return install_rocks(Requests(), rocks, config, options, progress, work), ()
+            return install_rocks(Requests(), rocks, config, options, progress, work, built=rocks), ()
         from pumice.rock.rockfile import rock_filename_of, write_rock
 
         packed = []

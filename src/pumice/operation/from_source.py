@@ -9,6 +9,7 @@ from pumice.build.build import BuildOptions, build_rock
 from pumice.errors import BuildError, DependencyError
 from pumice.operation.change import installed_rocks
 from pumice.operation.make import read_rockspec
+from pumice.operation.pins import read_pin_file, with_pins
 from pumice.rock.filename import rock_filename
 from pumice.rock.rockfile import open_source_rock, write_source_rock
 from pumice.source.source import fetch_source, open_source
@@ -107,7 +108,9 @@ def _built(
 ) -> Rock:
     if not solved:
         _check_build_dependencies(rockspec, config, progress)
-    return build_rock(
+    # Before the build: that may write into its sources.
+    pins = None if solved else read_pin_file(source_dir)
+    rock = build_rock(
         rockspec,
         source_dir,
         config,
@@ -115,6 +118,7 @@ def _built(
         work_dir=os.path.join(work.path, f"build-{os.urandom(4).hex()}"),
         options=BuildOptions(private_source=True, namespace=namespace),
     )
+    return with_pins(rock, pins)
 
 
 def _check_build_dependencies(rockspec: Rockspec, config: Config, progress: Progress) -> None:

@@ -10,7 +10,7 @@ import os
 
 from pumice.base.value import Value
 from pumice.errors import NotFoundError, UsageError
-from pumice.operation.change import TreeChange, refuse_unwritable
+from pumice.operation.change import TreeChange, installed_rocks, refuse_unwritable
 from pumice.operation.deploy import InstallOptions, deploy, in_order
 from pumice.operation.obtain import local_file, obtain
 from pumice.operation.requests import parse_requests
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pumice.operation.requests import Requests
     from pumice.rock.rock import Rock
     from pumice.solve.resolution import Chosen
+    from pumice.tree.dependencies import Installed
     from pumice.tree.manifest import TreeManifest
 
 __all__ = ["InstallOptions", "Outcome", "install"]
@@ -61,12 +62,17 @@ def install(words: Sequence[str], config: Config, options: InstallOptions, progr
             )
     with WorkDir(config, "install") as work:
         given = [obtain(each, config, progress, work, options.namespace) for each in requests.files]
+        built = [
+            rock
+            for each, rock in zip(requests.files, given, strict=True)
+            if each.endswith((".rockspec", ".src.rock"))
+        ]
         for bundle in requests.bundles:
             from pumice.operation.bundle import open_bundle
 
             given += open_bundle(local_file(bundle, config, progress, work), config, work)
         _refuse_twins(given)
-        return install_rocks(requests, given, config, options, progress, work)
+        return install_rocks(requests, given, config, options, progress, work, built=built)
 
 
 def install_rocks(
@@ -76,18 +82,76 @@ def install_rocks(
     options: InstallOptions,
     progress: Progress,
     work: WorkDir,
+    *,
+    built: Sequence[Rock] = (),
 ) -> Outcome:
-    """The rocks at hand and the names of `requests` are installed, with what they need."""
+    """The rocks at hand and the names of `requests` are installed, with what they need.
+
+    `built`: those of the rocks at hand that were built here; --pin pins what they use (contract 8).
+    """
     if not requests.names and not options.dry_run:
         with TreeChange(config, options.command, progress, layout=options.layout) as change:
             rocks = in_order(given)
-            if options.only_deps or not _complete(rocks, change, progress):
-                return _with_servers(requests, given, config, options, progress, work, change)
+            pinned = _pins(rocks, change.planner(commands=False).installed, config, options, progress)
+            unlike = any(not change.manifest.has(name, version) for name, version in pinned.items())
+            if options.only_deps or unlike or not _complete(rocks, change, progress):
+                return _with_servers(
+                    requests, given, config, options, progress, work, change, built=built, pinned=pinned
+                )
+            rocks = _with_pins_made(rocks, built, change, config, options)
             deploy(rocks, change, options, progress)
         return Outcome(tuple(rocks), wanted=tuple((rock.name, rock.version) for rock in given))
     if not options.dry_run:
         refuse_unwritable(config.tree)
-    return _with_servers(requests, given, config, options, progress, work, None)
+    pinned = _pins(given, None, config, options, progress)
+    return _with_servers(requests, given, config, options, progress, work, None, built=built, pinned=pinned)
+
+
+def _pins(
+    rocks: Sequence[Rock],
+    installed: Installed | None,
+    config: Config,
+    options: InstallOptions,
+    progress: Progress,
+) -> dict[str, str]:
+    """What a `luarocks.lock` demands for the rocks at hand, told as LuaRocks does."""
+    if options.pin or config.deps_mode == "none" or not rocks:
+        return {}
+    carried = any(file.rock_path == "luarocks.lock" for rock in rocks for file in rock.files)
+    if not carried and not os.path.lexists(os.path.join(config.cwd, "luarocks.lock")):
+        return {}
+    from pumice.operation.pins import pins_for, report_pins
+
+    pinned = pins_for(rocks, config, progress)
+    if pinned:
+        for rock in rocks:
+            report_pins(rock.rockspec, pinned, installed or installed_rocks(config, progress), progress)
+    return pinned
+
+
+def _with_pins_made(
+    rocks: Sequence[Rock],
+    built: Sequence[Rock],
+    change: TreeChange,
+    config: Config,
+    options: InstallOptions,
+) -> list[Rock]:
+    """The rocks; with --pin those of `built` have a `luarocks.lock`, or, with --only-deps, this directory."""
+    if not options.pin:
+        return list(rocks)
+    from pumice.operation.pins import PIN_FILE, pins_made, with_pins
+
+    installed = change.planner(commands=False).installed
+    made = {
+        (rock.name, rock.version): pins_made(rock.rockspec, rocks, installed, change.manifest)
+        for rock in built
+    }
+    if options.only_deps:
+        from pumice.base.disk import write_atomic
+
+        for data in made.values():
+            write_atomic(os.path.join(config.cwd, PIN_FILE), data)
+    return [with_pins(rock, made.get((rock.name, rock.version))) for rock in rocks]
 
 
 def _complete(rocks: Sequence[Rock], change: TreeChange, progress: Progress) -> bool:
@@ -119,25 +183,21 @@ def _with_servers(
     progress: Progress,
     work: WorkDir,
     change: TreeChange | None,
+    *,
+    built: Sequence[Rock],
+    pinned: dict[str, str],
 ) -> Outcome:
     """Find, solve, fetch; then deploy, in the change that is under way or in one of its own."""
     from pumice.operation.gather import Gathering
-    from pumice.operation.pins import pinned_here
     from pumice.operation.resolve import Wanted
     from pumice.operation.servers import Servers
 
-    wanted = Wanted(
-        requests.names,
-        tuple(given),
-        options.prefer,
-        options.keep,
-        pinned_here(config.cwd, progress) if given and not options.pin else {},
-    )
+    wanted = Wanted(requests.names, tuple(given), options.prefer, options.keep, pinned)
     with Servers(config, progress, offline=options.offline) as servers:
         if change is not None:
             gathering = Gathering(servers, wanted, config, options, progress, work)
             gathering.resolve(change.spec, change.manifest)
-            return _deployed(gathering, change, options, progress)
+            return _deployed(gathering, change, config, options, progress, built)
         spec, manifest, seen = _look(config, progress)
         gathering = Gathering(servers, wanted, config, options, progress, work)
         gathering.resolve(spec, manifest)
@@ -149,13 +209,18 @@ def _with_servers(
         with TreeChange(config, options.command, progress, layout=options.layout) as own:
             if _read(manifest_path(own.spec)) != seen:
                 gathering.resolve(own.spec, own.manifest)
-            return _deployed(gathering, own, options, progress)
+            return _deployed(gathering, own, config, options, progress, built)
 
 
 def _deployed(
-    gathering: Gathering, change: TreeChange, options: InstallOptions, progress: Progress
+    gathering: Gathering,
+    change: TreeChange,
+    config: Config,
+    options: InstallOptions,
+    progress: Progress,
+    built: Sequence[Rock],
 ) -> Outcome:
-    rocks = gathering.fetch()
+    rocks = tuple(_with_pins_made(gathering.fetch(), built, change, config, options))
     if options.only_deps:
         asked = {name for name, _ in gathering.wanted_rocks}
         rocks = tuple(rock for rock in rocks if rock.name not in asked)

@@ -8,7 +8,7 @@ from pumice.base.value import Value
 from pumice.errors import NotFoundError
 from pumice.operation.change import TreeChange
 from pumice.operation.deploy import InstallOptions, check_dependencies, deploy
-from pumice.operation.pins import pinned_here
+from pumice.operation.pins import PIN_FILE, pins_in, pins_made, read_pin_file, report_pins, with_pins
 from pumice.operation.rockspec_choice import rockspec_argument
 from pumice.operation.work_dir import WorkDir
 from pumice.rock.rockspec import load_rockspec
@@ -82,6 +82,7 @@ def make(
                 work_dir=work.path,
                 options=BuildOptions(install=not no_install, namespace=options.namespace),
             )
+            rock = with_pins(rock, None if options.pin else read_pin_file(config.cwd))
             packed = None
             if pack:
                 from pumice.rock.rockfile import rock_filename_of, write_rock
@@ -91,13 +92,16 @@ def make(
             return Made(rock, packed=packed)
         with TreeChange(config, options.command, progress, layout=options.layout) as change:
             needed = _dependencies(loaded, change, options, config, progress, work)
+            pins = read_pin_file(config.cwd)
+            if options.pin:
+                installed = change.planner(commands=False).installed
+                pins = pins_made(loaded, needed, installed, change.manifest)
             if options.only_deps:
                 from pumice.rock.rock import Rock
 
                 if needed:
                     deploy(needed, change, options, progress)
-                if options.pin:
-                    _pin(loaded, change, config)
+                _write_pins(pins if options.pin else None, config)
                 return Made(Rock(loaded, (), "all"))
             rock = build_rock(
                 loaded,
@@ -107,9 +111,9 @@ def make(
                 work_dir=work.path,
                 options=BuildOptions(namespace=options.namespace),
             )
+            rock = with_pins(rock, pins)
             deploy((*needed, rock), change, options, progress, check=bool(needed))
-            if options.pin:
-                _pin(loaded, change, config)
+            _write_pins(pins if options.pin else None, config)
         return Made(rock)
 
 
@@ -123,12 +127,16 @@ def _dependencies(
 ) -> tuple[Rock, ...]:
     """The rocks that the tree lacks for this rockspec, from the servers; usually none, and none is asked."""
     planner = change.planner(commands=False, asked=frozenset(each.name for each in rockspec.dependencies))
-    pinned = {} if options.pin else pinned_here(config.cwd, progress)
+    pins = None if options.pin or config.deps_mode == "none" else pins_in(config.cwd, progress)
+    pinned = pins.versions if pins else {}
+    if pins:
+        report_pins(rockspec, pinned, planner.installed, progress)
+    # A pin may be of a rock that only another rock needs.
+    unlike = any(not change.manifest.has(name, version) for name, version in pinned.items())
     lacking = [
         each
         for each in rockspec.dependencies
-        if not planner.installed.is_provided(each)
-        and (planner.installed.match(each) is None or each.name in pinned)
+        if not planner.installed.is_provided(each) and (unlike or planner.installed.match(each) is None)
     ]
     if config.deps_mode == "none" or not lacking:
         check_dependencies(rockspec, planner.installed, change.config, progress)
@@ -147,18 +155,9 @@ def _dependencies(
         return gathering.fetch()
 
 
-def _pin(rockspec: Rockspec, change: TreeChange, config: Config) -> None:
+def _write_pins(pins: bytes | None, config: Config) -> None:
     """`luarocks.lock` in the current directory has the exact versions that are used now (contract 8)."""
-    from pumice.base.disk import write_atomic
-    from pumice.rock.luarocks_lock import LuaRocksLock, luarocks_lock_bytes
+    if pins is not None:
+        from pumice.base.disk import write_atomic
 
-    installed = change.planner(commands=False).installed
-    used: dict[str, str] = {}
-    for dependency in rockspec.dependencies:
-        version = installed.match(dependency)
-        if version is None or installed.is_provided(dependency):
-            continue
-        entry = change.manifest.entry(dependency.name, version)
-        used |= {**(entry.dependencies if entry else {}), dependency.name: version}
-    text = luarocks_lock_bytes(LuaRocksLock(used))
-    write_atomic(os.path.join(config.cwd, "luarocks.lock"), text)
+        write_atomic(os.path.join(config.cwd, PIN_FILE), pins)

@@ -17,7 +17,7 @@ _HINT = "make it anew with 'pumice make --pin', or delete it"
 
 
 class LuaRocksLock(Value):
-    """Pinned versions by rock name, for each kind of dependency."""
+    """Pinned versions by rock name, for each kind of dependency, transitive ones included; never `lua`."""
 
     dependencies: Mapping[str, str] = {}
     build_dependencies: Mapping[str, str] = {}
@@ -25,7 +25,10 @@ class LuaRocksLock(Value):
 
 
 def read_luarocks_lock(data: bytes, name: str) -> LuaRocksLock:
-    """What a `luarocks.lock` pins. Raises ManifestError when it does not load or holds something else."""
+    """What a `luarocks.lock` pins; `lua` is dropped, as LuaRocks does.
+
+    Raises ManifestError when it does not load or holds something else.
+    """
     from pumice.lua.data import evaluate
 
     try:
@@ -49,7 +52,8 @@ def _pins(table: LuaTable, kind: str, name: str) -> dict[str, str]:
     for rock, version in pins.items():
         if not isinstance(rock, str) or not isinstance(version, str):
             raise ManifestError(f"{name}: '{kind}' does not map names to versions", hint=_HINT)
-        result[rock] = version
+        if rock != "lua":
+            result[rock] = version
     return result
 
 
@@ -57,6 +61,9 @@ def luarocks_lock_bytes(lock: LuaRocksLock) -> bytes:
     """The text that LuaRocks writes for these pins; kinds without any are left out."""
     from pumice.lua.write import format_module
 
-    pins = {kind: dict(getattr(lock, kind)) for kind in LuaRocksLock._fields}
+    pins = {
+        kind: {rock: version for rock, version in getattr(lock, kind).items() if rock != "lua"}
+        for kind in LuaRocksLock._fields
+    }
     text = format_module({kind: versions for kind, versions in pins.items() if versions})
     return text.encode("utf-8", "surrogateescape")
