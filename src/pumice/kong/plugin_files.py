@@ -11,9 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pumice.rock.dependency import Dependency
     from pumice.rock.rock import Rock
 
-__all__ = ["PluginFiles", "Text", "files_of_plugins", "two_files"]
+__all__ = ["PluginFiles", "Text", "files_of_plugins", "rocks_needed", "two_files"]
 
 _ROOT = "kong/plugins/"
 _LOADED_BY_KONG = ("api", "daos", "migrations", "status_api", "strategies")
@@ -65,7 +66,7 @@ def files_of_plugins(rock: Rock) -> tuple[PluginFiles, ...]:
     needs = (
         *(f"the module {module}" for module in sorted(modules) if module not in owned),
         *(f"the C module {file.path}" for file in rock.section("lib")),
-        *(f"the rock {name}" for name in rocks_needed(rock)),
+        *(f"the rock {each.name}" for each in rocks_needed(rock)),
     )
     found = []
     for plugin in plugins:
@@ -85,12 +86,12 @@ def files_of_plugins(rock: Rock) -> tuple[PluginFiles, ...]:
     return tuple(found)
 
 
-def rocks_needed(rock: Rock) -> tuple[str, ...]:
+def rocks_needed(rock: Rock) -> tuple[Dependency, ...]:
     """The rocks that it depends on and that the newest known gateway does not bring, as they are named."""
     from pumice.kong.provided import provided_by_kong
 
     brought = {"lua", "luajit", *provided_by_kong("newest")}
-    return tuple(each.name for each in rock.rockspec.dependencies if each.name not in brought)
+    return tuple(each for each in rock.rockspec.dependencies if each.name not in brought)
 
 
 def two_files(plugin: PluginFiles, channel: str) -> tuple[bytes, bytes]:

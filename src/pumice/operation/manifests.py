@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pumice.base.value import Value
-from pumice.errors import CheckError, NotFoundError, UsageError
+from pumice.errors import CheckError, UsageError
 from pumice.kong.loaded import Job
 from pumice.kong.package import module_of_path
 from pumice.kong.plugin_files import PluginFiles, Text, files_of_plugins, rocks_needed
@@ -123,22 +123,25 @@ def _sources(rock: Rock) -> dict[str, LuaSource]:
 
 def _dependencies(rock: Rock, trees: Sequence[TreeSpec], config: Config, progress: Progress) -> list[Rock]:
     """The rocks that it needs and the gateway does not bring, as far as they are installed."""
-    from pumice.operation.listing import pick_installed
+    from pumice.operation.listing import find_installed
+    from pumice.rock.constraint import matches
     from pumice.tree.installed import open_installed
 
     found: dict[str, Rock] = {}
     waiting = list(rocks_needed(rock))
     while waiting:
-        name = waiting.pop(0)
-        if name in found or name == rock.name:
+        wanted = waiting.pop(0)
+        if wanted.name in found or wanted.name == rock.name:
             continue
-        try:
-            at = pick_installed(trees, name, None, progress, substring=False)
-        except NotFoundError:
-            progress.message("warning", f"{name} is not installed here, so nothing of it is folded in")
+        # newest first
+        installed = find_installed(trees, wanted.name, None, progress, substring=False)
+        fitting = [each for each in installed if matches(each.version, wanted.constraints)]
+        if not fitting:
+            progress.message("warning", f"{wanted.text} is not installed here, so nothing of it is folded in")
             continue
-        found[name] = open_installed(at.tree, at.name, at.version, config.platforms)
-        waiting += rocks_needed(found[name])
+        at = fitting[0]
+        found[wanted.name] = open_installed(at.tree, at.name, at.version, config.platforms)
+        waiting += rocks_needed(found[wanted.name])
     return list(found.values())
 
 

@@ -1,0 +1,155 @@
+"""`pack` into Kubernetes's, the operator's and Konnect's forms, and folded, as whole commands."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+EXAMPLE = Path(__file__).parents[2] / "examples/kong-plugin-request-stamp"
+STEM = "kong-plugin-request-stamp-0.1.0-1"
+HANDLER = "local lib = require 'lib.a' return { PRIORITY = 1, VERSION = '1.0.0', access = lib.access }"
+SCHEMA = "return { name = 'demo', fields = { { config = { type = 'record', fields = {} } } } }"
+DEMO = {"lua/kong/plugins/demo/handler.lua": HANDLER, "lua/kong/plugins/demo/schema.lua": SCHEMA}
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    """A copy of the example."""
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "plugin", ignore=shutil.ignore_patterns(".pumice")))
+
+
+@pytest.fixture
+def pack(command: Any, plugin: Path) -> Callable[..., int]:
+    return lambda *words: command("pack", *words, cwd=plugin)
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("--format", "helm"), ["configmaps.yaml", "values-ingress.yaml", "values.yaml"]),
+        (("--format", "kustomize"), ["configmaps.yaml", "deployment-patch.yaml", "kustomization.yaml"]),
+        (("--format", "konnect"), ["plugin-schema.json"]),
+        (
+            ("--format", "konnect", "--single-file"),
+            ["custom-plugin.json", "deck.yaml", "plugin-schema.json", "request-stamp.lines.json"],
+        ),
+        (
+            ("--format", "operator", "--single-file", "--image", "r.example/stamp:0.1.0"),
+            [
+                "dataplane-patch.yaml",
+                "gatewayconfiguration-patch.yaml",
+                "kongplugininstallation.yaml",
+                "request-stamp.lines.json",
+            ],
+        ),
+        (
+            ("--single-file",),
+            [
+                "kong/plugins/request-stamp/handler.lua",
+                "kong/plugins/request-stamp/schema.lua",
+                "request-stamp.lines.json",
+            ],
+        ),
+    ],
+)
+def test_the_example_is_written_the_same_every_time(
+    pack: Any, command: Any, plugin: Path, words: tuple[str, ...], names: list[str]
+) -> None:
+    folder = plugin / f"{STEM}.{words[1] if words[0] == '--format' else 'single'}"
+    assert pack(*words) == 0, command.output
+    assert f"Packed: {folder}\n" in command.output
+    before = written(folder)
+    assert sorted(before) == names
+    shutil.rmtree(folder)
+    assert pack(*words) == 0
+    assert written(folder) == before
+
+
+def test_what_was_streamable_before_does_not_stay(pack: Any, command: Any, plugin: Path) -> None:
+    assert pack("--format", "konnect", "--single-file") == 0
+    assert pack("--format", "konnect") == 0
+    assert "cannot be streamed" in command.output
+    assert not (plugin / f"{STEM}.konnect/deck.yaml").exists()
+
+
+def test_the_deck_file_holds_the_folded_plugin(pack: Any, plugin: Path) -> None:
+    assert pack("--format", "konnect", "--single-file") == pack("--single-file") == 0
+    (entity,) = yaml.safe_load((plugin / f"{STEM}.konnect/deck.yaml").read_text())["custom_plugins"]
+    files = plugin / f"{STEM}.single/kong/plugins/request-stamp"
+    assert entity["handler"] == (files / "handler.lua").read_text()
+    assert entity["schema"] == (files / "schema.lua").read_text()
+
+
+def test_installed_dependencies_are_folded_in_as_their_constraints_want(
+    command: Any, make_rock: Any, tmp_path: Path
+) -> None:
+    """The newest that fits, with what it needs in turn; what the gateway brings is left to it."""
+    for version, text in (("1.0-1", "old"), ("1.5-1", "fits"), ("2.0-1", "new")):
+        lib = f"local b = require 'lib.b' return {{ access = function() return b .. '{text}' end }}"
+        rock = make_rock("lib-a", version, {"lua/lib/a.lua": lib}, ["lib-b"])
+        assert command("install", str(rock), "--keep", "--deps-mode=none", f"--tree={tmp_path}/tree") == 0
+    rock = make_rock("lib-b", "1.0-1", {"lua/lib/b.lua": "return require('pl.types') and 'b'"}, ["penlight"])
+    assert command("install", str(rock), "--deps-mode=none", f"--tree={tmp_path}/tree") == 0
+    rock = make_rock("kong-plugin-demo", "1.0.0-1", DEMO, ["lua >= 5.1", "lib-a < 2", "lua-cjson"])
+    home = tmp_path / "home"
+    assert command("pack", str(rock), "--single-file", f"--tree={tmp_path}/tree") == 0, command.output
+    handler = (home / "kong-plugin-demo-1.0.0-1.single/kong/plugins/demo/handler.lua").read_text()
+    assert "'fits'" in handler
+    assert "'old'" not in handler
+    spans = json.loads((home / "kong-plugin-demo-1.0.0-1.single/demo.lines.json").read_text())
+    assert [span["module"] for span in spans] == [
+        "kong.plugins.demo.handler",
+        "lib.a",
+        "lib.b",
+        "kong.plugins.demo.schema",
+    ]
+
+
+def test_a_dependency_that_is_not_at_hand_is_told_by_the_gateways_words(
+    command: Any, make_rock: Any, tmp_path: Path
+) -> None:
+    rock = make_rock("kong-plugin-demo", "1.0.0-1", DEMO, ["lib-a"])
+    assert command("pack", str(rock), "--single-file", f"--tree={tmp_path}/tree") == 1
+    assert "lib-a is not installed here" in command.output
+    assert "demo does not load: " in command.output
+    assert "module 'lib.a' not found" in command.output
+    assert not list((tmp_path / "home").glob("*.single"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--format", "tar", "--single-file"), "--single-file does not go with --format tar"),
+        (("--format", "operator", "--single-file"), "missing option '--image'"),
+        (("--format", "operator", "--image", "r.example/x:1"), "also needs stamp.lua"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_written(
+    pack: Any, command: Any, plugin: Path, words: tuple[str, ...], message: str
+) -> None:
+    before = sorted(plugin.iterdir())
+    assert pack(*words) == 1
+    assert message in command.output
+    assert sorted(plugin.iterdir()) == before
+
+
+def test_a_schema_of_another_name_is_refused_for_konnect(
+    command: Any, make_rock: Any, tmp_path: Path
+) -> None:
+    files = {**DEMO, "lua/kong/plugins/demo/schema.lua": SCHEMA.replace("'demo'", "'demo2'")}
+    rock = make_rock("kong-plugin-demo", "1.0.0-1", {**files, "lua/lib/a.lua": "return {}"})
+    assert command("pack", str(rock), "--format", "konnect") == 1
+    assert "the schema calls itself 'demo2'" in command.output
+
+
+def test_a_rock_without_a_plugin_is_told(command: Any, make_rock: Any) -> None:
+    assert command("pack", str(make_rock("a", "1.0-1", {"lua/a.lua": ""})), "--format", "helm") == 1
+    assert "a 1.0-1 has no plugin for Kong" in command.output
