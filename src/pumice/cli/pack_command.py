@@ -27,19 +27,38 @@ COMMAND = Command(
     options=(
         Option(
             ("--format",),
-            "What to write: rock, src, tar, bundle, helm, operator, kustomize or konnect.",
+            "What to write: rock, src, tar, bundle, helm, operator, kustomize, konnect, oci or image.",
             "<format>",
-            choices=("rock", "src", "tar", "bundle", "helm", "operator", "kustomize", "konnect"),
+            choices=(
+                "rock",
+                "src",
+                "tar",
+                "bundle",
+                "helm",
+                "operator",
+                "kustomize",
+                "konnect",
+                "oci",
+                "image",
+            ),
         ),
         Option(("--single-file",), "Fold a plugin with its modules into handler.lua and schema.lua."),
         Option(("--image",), "For operator: where the plugin's image is, as host/path:tag.", "<reference>"),
         Option(("--kube-namespace",), "For operator: the namespace of the installation.", "<name>"),
         Option(("--pull-secret",), "For operator: the secret that the image is pulled with.", "<name>"),
+        Option(("--push",), "For oci and image: the registry's host/path:tag to write to.", "<reference>"),
+        Option(("--base",), "For image: the image that the plugin is added to.", "<reference>"),
+        Option(("--dockerfile",), "For image: print a Dockerfile instead."),
+        Option(("--artifact",), "For oci: the tar archive, to be signed, and not the operator's image."),
     ),
     examples=(
         ("pumice pack kong-plugin-my-plugin 0.1.0-1", "Packs the installed rock."),
         ("pumice pack my-plugin-0.1.0-1.rockspec", "Packs the sources."),
         ("pumice pack --format tar", "Builds this directory and packs it for lua_package_path."),
+        (
+            "pumice pack --format image --base kong:3.9 --push registry.example.com/gateway:3.9-1.0",
+            "Adds this directory's plugin to the gateway's image, in the registry.",
+        ),
     ),
 )
 
@@ -52,6 +71,11 @@ def run(arguments: Arguments, session: Session) -> int:
     chosen = arguments.text("format")
     config, terminal = session.config, session.terminal
     refuse_signing(arguments)
+    if chosen in ("oci", "image"):
+        from pumice.cli.pack_images import pack_image
+
+        terminal.print(pack_image(arguments, session))
+        return EXIT_OK
     if chosen in _TEXTS or arguments.flag("single_file"):
         from pumice.cli.pack_formats import pack_texts
 

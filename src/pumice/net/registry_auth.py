@@ -68,7 +68,7 @@ def _login(entry: Mapping[str, object], host: str) -> Login | None:
     encoded = entry.get("auth")
     if isinstance(encoded, str) and encoded:
         try:
-            user, _, password = a2b_base64(encoded).decode().partition(":")
+            user, _, password = a2b_base64(encoded, strict_mode=True).decode().partition(":")
         except (Error, ValueError) as error:
             raise ConfigError(
                 f"The login for {host} in Docker's config.json cannot be read",

@@ -1,0 +1,361 @@
+"""Images in a real registry: what Pumice pushes, skopeo reads and copies, and umoci unpacks."""
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.peer
+
+ROCKSPEC = """
+package = "kong-plugin-demo"
+version = "1.0.0-1"
+source = { url = "git+https://example.com/demo.git", tag = "1.0.0" }
+description = { summary = "A demonstration" }
+dependencies = { "lua >= 5.1" }
+build = { type = "builtin", modules = {
+  ["kong.plugins.demo.handler"] = "kong/plugins/demo/handler.lua",
+  ["kong.plugins.demo.schema"] = "kong/plugins/demo/schema.lua",
+} }
+"""
+HANDLER = 'return { PRIORITY = 1, VERSION = "1.0.0", access = function() end }\n'
+SCHEMA = 'return { name = "demo", fields = { { config = { type = "record", fields = {} } } } }\n'
+
+Pumice = Callable[..., str]
+
+
+def program(name: str) -> str:
+    """A peer's path; without it the test fails rather than skips."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.fail(f"{name} is not installed")
+    return found
+
+
+def registry_in(folder: Path, port: int, auth: str = "") -> subprocess.Popen[bytes]:
+    folder.mkdir()
+    config = folder / "config.yml"
+    config.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
+    )
+    return subprocess.Popen(
+        ["timeout", "-k", "5", "300", program("docker-registry"), "serve", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def serving(folder: Path, auth: str = "") -> Iterator[str]:
+    port = free_port()
+    process = registry_in(folder, port, auth)
+    try:
+        until = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert time.monotonic() < until, "the registry does not start"
+                time.sleep(0.05)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """Debian's docker-registry, on this machine."""
+    yield from serving(tmp_path / "registry")
+
+
+@pytest.fixture
+def other_registry(tmp_path: Path) -> Iterator[str]:
+    """Another one, which has nothing of the first."""
+    yield from serving(tmp_path / "other")
+
+
+@pytest.fixture
+def private_registry(tmp_path: Path) -> Iterator[str]:
+    """One that wants user `me` and password `secret`."""
+    # bcrypt of `secret`, written once with htpasswd.
+    line = "me:" + bcrypt_of_secret(tmp_path)
+    (tmp_path / "htpasswd").write_text(line + "\n")
+    auth = f"auth: {{htpasswd: {{realm: here, path: {tmp_path}/htpasswd}}}}\n"
+    yield from serving(tmp_path / "private", auth)
+
+
+def bcrypt_of_secret(folder: Path) -> str:
+    """crypt(3) writes what the registry reads."""
+    import ctypes
+
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    hashed = library.crypt(b"secret", b"$2y$05$abcdefghijklmnopqrstuu")
+    assert isinstance(hashed, bytes)
+    assert hashed.startswith(b"$2y$")
+    return hashed.decode()
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    """A plugin's directory."""
+    folder = tmp_path / "plugin"
+    files = folder / "kong" / "plugins" / "demo"
+    files.mkdir(parents=True)
+    (files / "handler.lua").write_text(HANDLER)
+    (files / "schema.lua").write_text(SCHEMA)
+    (folder / "kong-plugin-demo-1.0.0-1.rockspec").write_text(ROCKSPEC)
+    return folder
+
+
+@pytest.fixture
+def pack(plugin: Path, environment: dict[str, str]) -> Pumice:
+    """`pumice pack` in the plugin's directory."""
+
+    def pack(*words: str, fails: bool = False) -> str:
+        command = [sys.executable, "-m", "pumice", "pack", *words]
+        done = subprocess.run(
+            command, cwd=plugin, env=environment, capture_output=True, text=True, timeout=100
+        )
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stderr if fails else done.stdout
+
+    return pack
+
+
+def skopeo(*words: str) -> str:
+    done = subprocess.run([program("skopeo"), *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def unpacked(layout: Path, tag: str, folder: Path) -> Path:
+    command = [program("umoci"), "unpack", "--rootless", "--image", f"{layout}:{tag}", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return folder / "rootfs"
+
+
+def asked(registry: str, method: str, path: str, data: bytes | None = None, **headers: str) -> Any:
+    request = urllib.request.Request(f"http://{registry}{path}", data, method=method)
+    for name, value in headers.items():
+        request.add_header(name.replace("_", "-"), value)
+    return urllib.request.urlopen(request, timeout=20)
+
+
+def put_blob(registry: str, repository: str, data: bytes) -> str:
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    begun = asked(registry, "POST", f"/v2/{repository}/blobs/uploads/", b"")
+    place = re.sub(r"^https?://[^/]+", "", begun.headers["Location"])
+    asked(registry, "PUT", f"{place}&digest={digest}", data, Content_Type="application/octet-stream")
+    return digest
+
+
+def put_manifest(
+    registry: str, repository: str, name: str, media_type: str, value: object
+) -> tuple[str, int]:
+    data = json.dumps(value).encode()
+    asked(registry, "PUT", f"/v2/{repository}/manifests/{name}", data, Content_Type=media_type)
+    return "sha256:" + hashlib.sha256(data).hexdigest(), len(data)
+
+
+OCI = "application/vnd.oci.image.manifest.v1+json"
+DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+def base_image(
+    registry: str, repository: str, tag: str, *, architecture: str = "amd64", docker: bool = False
+) -> dict[str, object]:
+    """A small gateway image with all that must not be lost; gives its entry for an index."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        folder = tarfile.TarInfo("usr/local/share/lua/5.1/kong/plugins")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o775
+        archive.addfile(folder)
+        files = {
+            "etc/passwd": b"kong:x:1000:1000::/:/bin/sh\n",
+            "usr/local/share/lua/5.1/kong/init.lua": b"return 1",
+        }
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    layer = gzip.compress(tar.getvalue(), mtime=0)
+    config = json.dumps(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "config": {
+                "User": "kong",
+                "Env": ["PATH=/usr/bin", "KONG_PLUGINS=bundled,first", "KONG_VERSION=3.9.0"],
+                "Entrypoint": ["/entrypoint.sh"],
+                "Cmd": ["kong", "docker-start"],
+                "Labels": {"maintainer": "Kong"},
+                "Healthcheck": {"Test": ["CMD", "kong-health"]},
+            },
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": ["sha256:" + hashlib.sha256(tar.getvalue()).hexdigest()],
+            },
+            "history": [{"created_by": "ADD"}],
+        }
+    ).encode()
+    kinds = (
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    )
+    if not docker:
+        kinds = ("application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip")
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER if docker else OCI,
+        "config": {
+            "mediaType": kinds[0],
+            "digest": put_blob(registry, repository, config),
+            "size": len(config),
+        },
+        "layers": [
+            {"mediaType": kinds[1], "digest": put_blob(registry, repository, layer), "size": len(layer)}
+        ],
+    }
+    media_type = DOCKER if docker else OCI
+    digest, size = put_manifest(registry, repository, tag, media_type, manifest)
+    return {
+        "mediaType": media_type,
+        "digest": digest,
+        "size": size,
+        "platform": {"os": "linux", "architecture": architecture},
+    }
+
+
+def test_the_operators_image_is_read_by_skopeo_and_unpacked_by_umoci(
+    pack: Pumice, plugin: Path, tmp_path: Path
+) -> None:
+    pack("--format", "oci")
+    layout = plugin / "kong-plugin-demo-1.0.0-1.oci"
+    seen = json.loads(skopeo("inspect", f"oci:{layout}:1.0.0-1"))
+    assert len(seen["Layers"]) == 1
+    root = unpacked(layout, "1.0.0-1", tmp_path / "bundle")
+    assert sorted(path.name for path in root.iterdir()) == ["handler.lua", "schema.lua"]
+    assert (root / "handler.lua").read_text() == HANDLER
+
+
+def test_the_operators_image_is_pushed_and_copied_by_skopeo(
+    pack: Pumice, registry: str, tmp_path: Path
+) -> None:
+    said = pack("--format", "oci", "--push", f"{registry}/team/demo:1.0")
+    digest = said.strip().rpartition("@")[2]
+    seen = json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{registry}/team/demo:1.0"))
+    assert seen["Digest"] == digest
+    copied = tmp_path / "copied"
+    skopeo("copy", "--src-tls-verify=false", f"docker://{registry}/team/demo@{digest}", f"oci:{copied}:x")
+    root = unpacked(copied, "x", tmp_path / "bundle")
+    assert sorted(path.name for path in root.iterdir()) == ["handler.lua", "schema.lua"]
+    again = pack("--format", "oci", "--push", f"{registry}/team/demo:1.0")
+    assert said == again
+
+
+def test_an_artifact_is_copied_by_skopeo(pack: Pumice, registry: str, plugin: Path, tmp_path: Path) -> None:
+    said = pack("--format", "oci", "--artifact", "--push", f"{registry}/team/signed")
+    assert f"{registry}/team/signed:1.0.0-1@sha256:" in said
+    skopeo("copy", "--src-tls-verify=false", f"docker://{registry}/team/signed:1.0.0-1", f"dir:{tmp_path}/d")
+    pack("--format", "tar")
+    archive = (plugin / "kong-plugin-demo-1.0.0-1.tar.gz").read_bytes()
+    assert archive == (tmp_path / "d" / hashlib.sha256(archive).hexdigest()).read_bytes()
+
+
+@pytest.mark.parametrize("docker", [False, True])
+def test_a_base_image_gets_one_layer_and_keeps_everything(
+    docker: bool, pack: Pumice, registry: str, tmp_path: Path
+) -> None:
+    base_image(registry, "library/kong", "3.9", docker=docker)
+    pack("--format", "image", "--base", f"{registry}/library/kong:3.9", "--push", f"{registry}/team/gw:1")
+    where = f"docker://{registry}/team/gw:1"
+    config = json.loads(skopeo("inspect", "--config", "--tls-verify=false", where))
+    inner = config["config"]
+    assert inner["Env"] == ["PATH=/usr/bin", "KONG_PLUGINS=bundled,first,demo", "KONG_VERSION=3.9.0"]
+    assert (inner["User"], inner["Entrypoint"]) == ("kong", ["/entrypoint.sh"])
+    assert inner["Cmd"] == ["kong", "docker-start"]
+    assert inner["Labels"] == {"maintainer": "Kong", "pumice.rock.kong-plugin-demo": "1.0.0-1"}
+    assert len(config["history"]) == len(config["rootfs"]["diff_ids"]) == 2
+    raw = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", where))
+    assert raw["mediaType"] == (DOCKER if docker else OCI)
+    copied = tmp_path / "copied"
+    skopeo("copy", "--src-tls-verify=false", where, f"oci:{copied}:x")
+    root = unpacked(copied, "x", tmp_path / "bundle") / "usr/local/share/lua/5.1/kong"
+    assert (root / "plugins" / "demo" / "handler.lua").read_text() == HANDLER
+    assert (root / "init.lua").read_text() == "return 1"
+
+
+def test_base_layers_are_not_carried_within_a_registry(pack: Pumice, registry: str) -> None:
+    base_image(registry, "library/kong", "3.9")
+    said = pack("--format", "image", "--base", f"{registry}/library/kong:3.9", "--push", f"{registry}/a/b:1")
+    assert "Carrying" not in said
+
+
+def test_base_layers_are_carried_to_another_registry_once(
+    pack: Pumice, registry: str, other_registry: str
+) -> None:
+    base_image(registry, "kong", "3.9")
+    words = ("--format", "image", "--base", f"{registry}/kong:3.9", "--push", f"{other_registry}/gw:1")
+    first, second = pack(*words), pack(*words)
+    assert ("Carrying" in first, "Carrying" in second) == (True, False)
+    assert json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{other_registry}/gw:1"))
+
+
+def test_an_index_stays_an_index(pack: Pumice, registry: str) -> None:
+    entries = [base_image(registry, "kong", one, architecture=one) for one in ("amd64", "arm64")]
+    media_type = "application/vnd.oci.image.index.v1+json"
+    index = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
+    put_manifest(registry, "kong", "all", media_type, index)
+    pack("--format", "image", "--base", f"{registry}/kong:all", "--push", f"{registry}/gw:all")
+    raw = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{registry}/gw:all"))
+    assert [one["platform"]["architecture"] for one in raw["manifests"]] == ["amd64", "arm64"]
+    for one in ("amd64", "arm64"):
+        command = ("inspect", "--config", "--tls-verify=false", f"--override-arch={one}")
+        config = json.loads(skopeo(*command, f"docker://{registry}/gw:all"))
+        assert config["architecture"] == one
+        assert "KONG_PLUGINS=bundled,first,demo" in config["config"]["Env"]
+
+
+def test_a_private_registry_takes_the_login_of_docker(
+    pack: Pumice, private_registry: str, home: Path
+) -> None:
+    words = ("--format", "oci", "--push", f"{private_registry}/demo:1")
+    assert "docker login" in pack(*words, fails=True)
+    login = base64.b64encode(b"me:secret").decode()
+    (home / ".docker").mkdir()
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": {private_registry: {"auth": login}}}))
+    assert "Pushed: " in pack(*words)
+
+
+def test_a_dockerfile_names_the_base_and_the_plugin(pack: Pumice) -> None:
+    text = pack("--format", "image", "--base", "kong:3.9", "--dockerfile")
+    assert "FROM kong:3.9\n" in text
+    assert "COPY --chown=0:0 kong-plugin-demo-1.0.0-1/kong /usr/local/share/lua/5.1/kong\n" in text
+    assert "ENV KONG_PLUGINS=${KONG_PLUGINS:-bundled},demo\n" in text
