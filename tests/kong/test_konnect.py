@@ -40,6 +40,7 @@ def test_bodies_and_deck_file_hold_the_sources_as_they_are() -> None:
         ({"util.lua": b""}, (), "also needs util.lua"),
         ({}, ("init_worker", "access"), "its handler has init_worker"),
         ({"handler.lua": b"\xff"}, (), "no UTF-8 at byte 0"),
+        ({"handler.lua": b"return { access = function() ngx.timer.at(0, f) end }"}, (), "starts a timer"),
     ],
 )
 def test_what_cannot_be_streamed_leaves_the_schema_and_a_reason(
@@ -58,6 +59,20 @@ def test_sizes_that_were_refused_somewhere_are_warned_of() -> None:
         "schema.lua has 8,283 characters; control planes were seen to take 8,192",
         "handler.lua has 100,002 bytes; Dedicated Cloud Gateways take 100,000",
     )
+
+
+def test_modules_are_missed_in_a_strict_sandbox_unless_they_are_folded_in() -> None:
+    files = {
+        "handler.lua": b"-- ngx.timer\nlocal http = require 'resty.http'",
+        "schema.lua": b"return require 'x'",
+    }
+    (warning,) = made(files, folded=frozenset(("x",))).warnings
+    assert warning.startswith(
+        "handler.lua:2 requires resty.http, and a gateway whose untrusted_lua is strict, as by default"
+    )
+    assert made(files, folded=frozenset(("x", "resty.http"))).warnings == ()
+    with pytest.raises(CheckError, match="requires x"):
+        made(files)
 
 
 @pytest.mark.parametrize("name", ["my_plugin", "a.b", "", "x" * 129, "a\n"])

@@ -166,6 +166,21 @@ def test_odd_modules_behave_the_same_in_both(luajit: Callable[..., str], util: s
     assert before == after
 
 
+@pytest.mark.peer
+def test_the_folded_handler_needs_neither_require_nor_package(luajit: Callable[..., str]) -> None:
+    """A gateway gives streamed code a sandbox without both."""
+    handler = folded(MODULES).plugin.files["handler.lua"].decode()
+    program = f"local chunk = assert(loadstring({lua(handler)})) print(setfenv(chunk, {{ error = error }})():access(4))"
+    assert luajit(program) == "kong.plugins.demo.util:8\n"
+
+
+def test_a_c_module_is_refused_where_it_is_required() -> None:
+    plugin = PluginFiles("demo", "1.0-1", {"handler.lua": b"", "schema.lua": b""})
+    modules = sources({**MODULES, "demo_lib.inner": "\nreturn require 'demo_lib.fast'"})
+    with pytest.raises(CheckError, match=r"demo_lib/inner.lua:2 requires demo_lib.fast, a C module"):
+        fold(plugin, modules, frozenset(("demo_lib.fast",)))
+
+
 def test_the_example_loads_folded_as_unfolded_in_the_sandbox() -> None:
     names = ("handler", "schema", "stamp")
     modules = {f"kong.plugins.request-stamp.{name}": (EXAMPLE / f"{name}.lua").read_text() for name in names}
@@ -195,6 +210,24 @@ def test_a_name_put_together_brings_every_module_of_the_plugin() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "util",
+    [
+        "-- package.loaded and module(x) and _G.require are words here\nreturn 1",
+        "local s = 'package.loaded' .. [[ module(...) ]] return s",
+        "return package.config",
+        "local t = {} function t.module(x) return x end local function module(x) end return t.module(1)",
+        "--[==[ require(name) ]==] return 'require'",
+    ],
+)
+def test_words_in_strings_and_comments_and_harmless_uses_are_no_reason(util: str) -> None:
+    made = folded({**MODULES, "kong.plugins.demo.util": util})
+    assert [span.module for span in made.spans if span.file == "handler.lua"] == [
+        "kong.plugins.demo.handler",
+        "kong.plugins.demo.util",
+    ]
+
+
 def test_the_helpers_name_is_one_that_nobody_mentions() -> None:
     text = folded({**MODULES, "demo_lib.inner": "return function() return folded, folded_ end"}).plugin.files[
         "handler.lua"
@@ -207,6 +240,8 @@ def test_the_helpers_name_is_one_that_nobody_mentions() -> None:
     [
         ("kong.plugins.demo.util", "\nmodule(..., package.seeall)", "kong/plugins/demo/util.lua:2 cannot be folded: it calls module()"),
         ("kong.plugins.demo.util", "package.loaded.x = 1", "the table `package`"),
+        ("kong.plugins.demo.util", "return package['loaded']", "the table `package`"),
+        ("kong.plugins.demo.util", "--[[\n]] module 'x'", "util.lua:2 cannot be folded"),
         ("kong.plugins.demo.util", "return _G.require 'x'", "_G.require"),
         ("kong.plugins.demo.util", "return (", "util.lua"),
         ("kong.plugins.demo.util", "end) folded('x', function()", "util.lua"),

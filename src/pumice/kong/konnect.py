@@ -12,6 +12,7 @@ from pumice.base.value import Value
 from pumice.errors import CheckError
 from pumice.kong.plugin_files import Text, two_files
 from pumice.kong.requires import required_modules
+from pumice.kong.single_file import code_alone
 from pumice.kong.yaml_writer import yaml_text
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ __all__ = ["KonnectTexts", "konnect_texts"]
 _NAME = re.compile(r"[0-9a-zA-Z-]{1,128}\Z")
 _SCHEMA_CHARACTERS = 8192
 _STREAMED_BYTES = 100_000
+_TIMER = re.compile(rb"\bngx\s*\.\s*timer\b")
 _TYPEDEFS = "kong.db.schema.typedefs"
 
 
@@ -34,11 +36,15 @@ class KonnectTexts(Value):
 
 
 def konnect_texts(
-    plugin: PluginFiles, schema_name: str | None = None, phases: tuple[str, ...] = ()
+    plugin: PluginFiles,
+    schema_name: str | None = None,
+    phases: tuple[str, ...] = (),
+    folded: frozenset[str] = frozenset(),
 ) -> KonnectTexts:
     """`plugin-schema.json`; and `custom-plugin.json` and `deck.yaml` where the plugin can be streamed.
 
-    `schema_name` and `phases` are what its schema and handler say of themselves, when they were loaded.
+    `schema_name` and `phases` are what its schema and handler say of themselves, when they were loaded;
+    `folded`: the modules that its two files hold.
     Where it cannot be streamed, a warning says why. Raises CheckError for what Konnect refuses altogether.
     """
     name = plugin.name
@@ -63,7 +69,7 @@ def konnect_texts(
         raise CheckError(f"{name} has no schema.lua", hint="Put it right below the plugin's directory.")
     schema = _decoded(plugin, "schema.lua", plugin.files["schema.lua"])
     for requirement in required_modules(plugin.files["schema.lua"]):
-        if requirement.module != _TYPEDEFS:
+        if requirement.module != _TYPEDEFS and requirement.module not in folded:
             raise CheckError(
                 f"{name}/schema.lua:{requirement.line} requires {requirement.module}, and Konnect's control "
                 "plane has Kong's typedefs alone",
@@ -82,6 +88,12 @@ def konnect_texts(
     else:
         texts += streamed
         warnings += [
+            f"handler.lua:{requirement.line} requires {requirement.module}, and a gateway whose untrusted_lua "
+            "is strict, as by default, gives streamed code no modules"
+            for requirement in required_modules(plugin.files["handler.lua"])
+            if requirement.module not in folded
+        ]
+        warnings += [
             f"{path} has {len(data):,} bytes; Dedicated Cloud Gateways take {_STREAMED_BYTES:,}"
             for path, data in plugin.files.items()
             if len(data) > _STREAMED_BYTES
@@ -97,6 +109,9 @@ def _streamed(plugin: PluginFiles, schema: str, phases: tuple[str, ...]) -> tupl
         return [], f"{error.message}. {error.hint}"
     if "init_worker" in phases:
         return [], "its handler has init_worker, which is never called there"
+    timer = _TIMER.search(code_alone(plugin.files["handler.lua"]))
+    if timer is not None:
+        return [], "its handler starts a timer, which streamed code cannot"
     body = {"name": plugin.name, "schema": schema, "handler": handler}
     deck = yaml_text(
         {"_format_version": "3.0", "custom_plugins": [body]},

@@ -19,15 +19,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Folded", "LuaSource", "Span", "fold", "place_in"]
+__all__ = ["Folded", "LuaSource", "Span", "code_alone", "fold", "place_in"]
 
 _UNSURE = (
-    (re.compile(rb"\bmodule\s*[(\"'\[]"), "calls module(), which makes globals"),
-    (re.compile(rb"\bpackage\s*[.\[]"), "uses the table `package`, where folded modules are not"),
+    (re.compile(rb"(?<![.:\w])(?<!function )module\s*[(\"]"), "calls module(), which makes globals"),
+    (
+        re.compile(rb"(?<![.:\w])package\s*(\[|\.\s*(loaded|preload|loaders|searchers|searchpath|seeall)\b)"),
+        "looks for modules in the table `package`, where folded ones are not",
+    ),
     (re.compile(rb"\b_G\s*\.\s*require\b"), "uses _G.require, which does not see folded modules"),
     (re.compile(rb"\bdebug\s*\.\s*(sethook|getlocal|setlocal)\b"), "looks at the stack of its callers"),
 )
-"""What a module may do that would not be the same when it is folded."""
+"""What a module may do, outside of strings and comments, that would not be the same when it is folded."""
+_NO_CODE = re.compile(
+    rb"--\[(?P<comment>=*)\[.*?\](?P=comment)\]|--[^\n]*"
+    rb"|(?P<string>\[(?P<level>=*)\[.*?\](?P=level)\]|\"(?:\\.|[^\\\n\"])*\"|'(?:\\.|[^\\\n'])*')",
+    re.DOTALL,
+)
 _QUIETLY_REQUIRED = re.compile(rb"\brequire\s*,\s*([\"'])([\w./-]+)\1")
 """`pcall(require, "x")`."""
 _HARMLESS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -89,10 +97,12 @@ class Folded(Value):
     spans: tuple[Span, ...]
 
 
-def fold(plugin: PluginFiles, modules: Mapping[str, LuaSource]) -> Folded:
+def fold(
+    plugin: PluginFiles, modules: Mapping[str, LuaSource], c_modules: frozenset[str] = frozenset()
+) -> Folded:
     """The plugin with all that it requires of `modules` in its two files.
 
-    `modules` are those of its rock and of the rocks that it depends on, by name. A part that requires none
+    `modules` and `c_modules` are those of its rock and of its dependencies, by name. A part that requires none
     of them stays as it is. Raises CheckError for a plugin with files that Kong loads by name, or
     with code that would not do the same when folded.
     """
@@ -105,7 +115,7 @@ def fold(plugin: PluginFiles, modules: Mapping[str, LuaSource]) -> Folded:
     spans: list[Span] = []
     for part in ("handler", "schema"):
         main = f"kong.plugins.{plugin.name}.{part}"
-        text, found = _fold_part(f"{part}.lua", main, modules)
+        text, found = _fold_part(f"{part}.lua", main, modules, c_modules)
         files[f"{part}.lua"] = text
         spans += found
     return Folded(PluginFiles(plugin.name, plugin.version, files), tuple(spans))
@@ -119,8 +129,18 @@ def place_in(spans: tuple[Span, ...], file: str, line: int) -> tuple[str, int] |
     return None
 
 
-def _fold_part(file: str, main: str, modules: Mapping[str, LuaSource]) -> tuple[bytes, list[Span]]:
+def _fold_part(
+    file: str, main: str, modules: Mapping[str, LuaSource], c_modules: frozenset[str]
+) -> tuple[bytes, list[Span]]:
     names = _closure(main, modules)
+    for name in names:
+        for requirement in required_modules(modules[name].text):
+            if requirement.module in c_modules:
+                raise CheckError(
+                    f"{modules[name].path}:{requirement.line} requires {requirement.module}, a C module, "
+                    "which no Lua file can hold",
+                    hint="Ship it with its modules: as a rock, a tar or an image.",
+                )
     if len(names) == 1:
         source = modules[main]
         return source.text, [Span(file, 1, _line_count(source.text), main, source.path)]
@@ -170,7 +190,7 @@ def _closure(main: str, modules: Mapping[str, LuaSource]) -> list[str]:
         literal = [each.module for each in required_modules(text)]
         quiet = [match[2].decode() for match in _QUIETLY_REQUIRED.finditer(text)]
         waiting += [*literal, *quiet]
-        if len(_ANY_REQUIRE.findall(text)) > len(literal) + len(quiet):
+        if len(_ANY_REQUIRE.findall(code_alone(text))) > len(literal) + len(quiet):
             waiting += [
                 each
                 for each in sorted(modules)
@@ -180,10 +200,11 @@ def _closure(main: str, modules: Mapping[str, LuaSource]) -> list[str]:
 
 
 def _refuse_unsure(source: LuaSource) -> None:
+    code = code_alone(source.text)
     for pattern, what in _UNSURE:
-        match = pattern.search(source.text)
+        match = pattern.search(code)
         if match is not None:
-            line = source.text.count(b"\n", 0, match.start()) + 1
+            line = code.count(b"\n", 0, match.start()) + 1
             raise CheckError(
                 f"{source.path}:{line} cannot be folded: it {what}",
                 hint="Ship it with its modules: as a rock, a tar or an image.",
@@ -191,6 +212,16 @@ def _refuse_unsure(source: LuaSource) -> None:
     problem = compile_check(source.text, "luajit", source.path)
     if problem is not None:
         raise CheckError(f"{problem}", hint="Mend the syntax; LuaJIT runs it in the gateway.")
+
+
+def code_alone(text: bytes) -> bytes:
+    """The source without what stands in its strings and comments; lines keep their numbers."""
+
+    def blank(match: re.Match[bytes]) -> bytes:
+        lines = b"\n" * match[0].count(b"\n")
+        return b'"' + lines + b'"' if match["string"] is not None else b" " + lines
+
+    return _NO_CODE.sub(blank, text)
 
 
 def _body(text: bytes) -> bytes:

@@ -74,7 +74,7 @@ def pack_manifests(
     elif chosen == "operator":
         texts = _each(plugins, [_operator(plugin, target or Target()) for plugin in plugins])
     elif chosen == "konnect":
-        texts = _each(plugins, [_konnect(plugin, sources, progress) for plugin in plugins])
+        texts = _each(plugins, [_konnect(plugin, sources, spans, progress) for plugin in plugins])
     else:
         texts = ()
     directory = os.path.join(config.cwd, f"{rock.name}-{rock.version}.{chosen}")
@@ -101,12 +101,14 @@ def fold_plugins(
     Both forms are loaded, as a gateway would, and compared. Raises CheckError when the folded one lacks a
     module, or is another plugin in any way that can be seen.
     """
-    sources = _sources(rock)
-    for each in _dependencies(rock, trees, config, progress):
-        sources = {**_sources(each), **sources}
+    rocks = [rock, *_dependencies(rock, trees, config, progress)]
+    sources = {module: source for each in reversed(rocks) for module, source in _sources(each).items()}
+    c_modules = frozenset(
+        os.path.splitext(file.path)[0].replace("/", ".") for each in rocks for file in each.section("lib")
+    )
     folded, spans = [], {}
     for plugin in files_of_plugins(rock):
-        made = fold(plugin, sources)
+        made = fold(plugin, sources, c_modules)
         _compare(plugin.name, sources, made.plugin)
         folded.append(made.plugin)
         spans[plugin.name] = made.spans
@@ -197,14 +199,22 @@ def _operator(plugin: PluginFiles, target: Target) -> tuple[Text, ...]:
     return operator_texts(plugin, target.image, namespace=target.namespace, secret=target.secret)
 
 
-def _konnect(plugin: PluginFiles, sources: Mapping[str, LuaSource], progress: Progress) -> tuple[Text, ...]:
+def _konnect(
+    plugin: PluginFiles,
+    sources: Mapping[str, LuaSource],
+    spans: Mapping[str, tuple[Span, ...]],
+    progress: Progress,
+) -> tuple[Text, ...]:
     from pumice.kong.handler_rules import phases_of
     from pumice.kong.konnect import konnect_texts
 
     handler, schema = _loaded(plugin.name, sources)
     name = schema.value.get("name") if isinstance(schema.value, dict) else None
     made = konnect_texts(
-        plugin, name if isinstance(name, str) else None, phases_of(handler) if handler.error is None else ()
+        plugin,
+        name if isinstance(name, str) else None,
+        phases_of(handler) if handler.error is None else (),
+        frozenset(span.module for span in spans.get(plugin.name, ())),
     )
     for warning in made.warnings:
         progress.message("warning", warning)
