@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pumice.archive.member import Limits
 from pumice.archive.names import NameSet, name_problem
 from pumice.archive.tar_reader import open_tar
-from pumice.archive.zip_reader import open_zip
-from pumice.errors import ArchiveError
+from pumice.archive.zip_reader import open_zip, read_member
+from pumice.errors import ArchiveError, NotFoundError
 
 pytestmark = pytest.mark.adversary(25)
 
@@ -61,6 +62,43 @@ def test_a_changed_zip_is_refused_or_sound(changes: Any, zips: Any, tmp_path_fac
     except ArchiveError:
         return
     assert set(found.values()) <= {b"return 1\n" * 20, b"2" * 30, b"two"}
+
+
+class _Parts:
+    """Bytes by position, as a server gives them."""
+
+    path = "http://server/changed.zip"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def at(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+
+@given(changes=CHANGES)
+@settings(max_examples=600, deadline=None)
+def test_one_member_read_alone_is_what_the_whole_says(changes: Any, zips: Any, tmp_path_factory: Any) -> None:
+    """Where the whole archive is accepted, a member read in parts is the same; else it is that or refused."""
+    members = [
+        zips.member(b"dir/one.lua", b"return 1\n" * 20, method=8),
+        zips.member(b"two", b"2" * 30),
+        zips.member(b"three", b"return 1\n" * 20, method=8),
+    ]
+    data = _changed(zips.build(members, comment=b"comment"), changes)
+    try:
+        whole = _read_all(tmp_path_factory.getbasetemp() / "changed-too.zip", data, open_zip)
+    except ArchiveError:
+        whole = None
+    for name in ("dir/one.lua", "two", "three"):
+        try:
+            alone = read_member(_Parts(data), name, Limits())
+        except (ArchiveError, NotFoundError):
+            assert whole is None or name not in whole
+            continue
+        assert alone in (b"return 1\n" * 20, b"2" * 30)
+        assert whole is None or whole[name] == alone
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -154,6 +154,9 @@ def test_names_that_could_lead_elsewhere_are_left_out() -> None:
         b"..": {b"1-1": (b"all",)},
         b"a/b": {b"1-1": (b"all",)},
         b"a\nb": {b"1-1": (b"all",)},
+        b"a\x1b[2Jb": {b"1-1": (b"all",)},
+        b"n" * 201: {b"1-1": (b"all",)},
+        b"long": {b"1" * 201 + b"-1": (b"all",)},
         b"good": {b"../1-1": (b"all",), b"1\x1f-1": (b"all",), b"1-1": (b"all", b"src"), b"2-1": ()},
     }
     assert compiled(repository) == [(b"good", b"1-1\x1eall\x1esrc")]

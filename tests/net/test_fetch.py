@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import time
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,52 @@ def test_trouble_of_the_server_is_tried_again(status: int, server: Any, target: 
         handler.reply(200, ZIP) if len(server.requests) == 2 else handler.reply(status, b"wait")
     )
     assert fetch(server.url("/a"), str(target)).sha256 == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("told", "least", "most"),
+    [
+        ("7", 7, 7),
+        (lambda: formatdate(time.time() + 20, usegmt=True), 15, 20),
+        (lambda: formatdate(time.time() - 20, usegmt=True), 0, 0.01),
+        ("0", 0, 0.01),
+        ("-5", 0, 0.01),
+        ("soon", 0, 0.01),
+        ("", 0, 0.01),
+        ("Fri, 99 Foo 9999 99:99:99 GMT", 0, 0.01),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_wants_time_gets_it(
+    status: int,
+    told: Any,
+    least: float,
+    most: float,
+    server: Any,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(fetch_module.time, "sleep", pauses.append)
+    header = told() if callable(told) else told
+    server.routes["/a"] = lambda handler: (
+        handler.reply(200, ZIP)
+        if len(server.requests) == 2
+        else handler.reply(status, b"wait", Retry_After=header)
+    )
+    assert fetch(server.url("/a"), str(target)).sha256 == DIGEST
+    (pause,) = pauses
+    assert least <= pause <= most
+
+
+@pytest.mark.parametrize("told", ["3600", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_server_that_wants_too_much_time_is_given_up_at_once(
+    told: str, server: Any, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_module.time, "sleep", lambda _: pytest.fail("it waits"))
+    server.routes["/a"] = lambda handler: handler.reply(429, b"wait", Retry_After=told)
+    assert "wants to be left alone for" in _fails(server.url("/a"), target)
+    assert len(server.requests) == 2, "once for each fetch of _fails"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])

@@ -9,6 +9,7 @@ misread: it falls through to the evaluator of Lua data, which has no limit of co
 from __future__ import annotations
 
 from pumice.errors import LuaDataError, ManifestError
+from pumice.rock.filename import LONGEST_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,12 +77,12 @@ def compiled(repository: Repository) -> list[tuple[bytes, bytes]]:
     """Names and records for `format_lines`; what cannot be part of a file's name is left out."""
     records = []
     for name, versions in repository.items():
-        if not _is_plain(name) or b"/" in name or name in (b"", b".", b".."):
+        if not _is_plain(name) or len(name) > LONGEST_NAME or b"/" in name or name in (b"", b".", b".."):
             continue
         texts = [
             version + _RECORD + _RECORD.join(archs)
             for version, archs in versions.items()
-            if archs and _is_plain(version) and b"/" not in version
+            if archs and _is_plain(version) and len(version) <= LONGEST_NAME and b"/" not in version
         ]
         if texts:
             records.append((name, _UNIT.join(texts)))

@@ -115,7 +115,10 @@ def _fetched(
 
 
 def persistently(attempt: Callable[[], T], url: str, tries: int, progress: Progress) -> T:
-    """What `attempt` gives; failures that may pass are tried again with growing pauses. Raises FetchError."""
+    """What `attempt` gives; failures that may pass are tried again with growing pauses. Raises FetchError.
+
+    A server that says how long to leave it alone (Retry-After) is, or is given up if that is too long.
+    """
     from pumice.net.http import TransientError
 
     start = time.monotonic()
@@ -123,13 +126,21 @@ def persistently(attempt: Callable[[], T], url: str, tries: int, progress: Progr
         try:
             return attempt()
         except TransientError as error:
-            if count == tries or time.monotonic() - start > _PATIENCE:
+            pause = max(_FIRST_PAUSE * 2 ** (count - 1), error.pause)
+            waited = time.monotonic() - start
+            if error.pause and waited + pause > _PATIENCE:
+                raise FetchError(
+                    f"Failed downloading {shown_url(url)} - {error}, and wants to be left alone "
+                    f"for {error.pause:.0f} seconds",
+                    hint="try again after that time",
+                ) from error
+            if count == tries or waited > _PATIENCE:
                 raise FetchError(
                     f"Failed downloading {shown_url(url)} - {error} (tried {count} times)",
                     hint="check the connection and the URL, and try again later",
                 ) from error
             progress.message("detail", f"{shown_url(url)}: {error}; trying again")
-            time.sleep(_FIRST_PAUSE * 2 ** (count - 1))
+            time.sleep(pause)
     raise ValueError("tries must be at least 1")
 
 

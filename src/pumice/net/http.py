@@ -43,8 +43,10 @@ _LEAST_IN_STALL = 512
 class TransientError(Exception):
     """The request failed in a way that may pass: it is worth another try. The text says how."""
 
-    def __init__(self, text: str, *, unreachable: bool = False) -> None:
+    def __init__(self, text: str, *, unreachable: bool = False, pause: float = 0.0) -> None:
         super().__init__(text)
+        self.pause = pause
+        """The server asks not to be asked again before so many seconds have passed."""
         self.unreachable = unreachable
         """Nobody answered in time: other files of the same server will not come either."""
 
@@ -160,7 +162,7 @@ def request(
     reason = response.reason if response.reason and response.reason.isprintable() else ""
     text = f"{shown_url(address.url)} answers {response.status} {reason}".rstrip()
     if response.status in TRANSIENT:
-        raise TransientError(text)
+        raise TransientError(text, pause=_pause(response.headers.get("retry-after", "")))
     hints = {
         401: "give user and password in the URL (https://user:password@...) or in ~/.netrc",
         403: "the server refuses this user; check your access",
@@ -170,6 +172,21 @@ def request(
     }
     error = MissingError if response.status in _MISSING else FetchError
     raise error(text, hint=hints.get(response.status, "check the URL in a browser"))
+
+
+def _pause(text: str) -> float:
+    """The seconds of a Retry-After, which is a number or a date; 0 for neither."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    if not text:
+        return 0.0
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def redirected(address: Address, location: str) -> Address:

@@ -6,6 +6,7 @@ from pumice.base.value import Value
 from pumice.errors import DataError, RockspecError
 
 __all__ = [
+    "LONGEST_NAME",
     "RockName",
     "base_name",
     "check_rockspec_filename",
@@ -18,6 +19,8 @@ __all__ = [
     "rockspec_filename",
 ]
 
+LONGEST_NAME = 200
+"""Of a rock or a version: it is to be a part of file names, with more beside it."""
 _ASCII_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
@@ -46,7 +49,7 @@ def lower_name(package: str) -> str:
 
 def is_safe_name(name: str) -> bool:
     """Whether `name` can be one directory of a tree and a part of a file's name, and nothing worse."""
-    if name in ("", ".", "..") or len(name) > 200:
+    if name in ("", ".", "..") or len(name) > LONGEST_NAME:
         return False
     return not any(character in "/\\\x7f" or character < " " for character in name)
 
