@@ -19,7 +19,9 @@ COMMAND = Command(
     "Create a rock, packing sources or binaries.",
     description="Writes into the current directory: for a rockspec a .src.rock with its sources; for the "
     "name of an installed rock a binary rock; with --format tar the rock in the layout of the Kong manual, "
-    "of an installed rock, of a rock file, or of the rockspec of this directory.",
+    "of an installed rock, of a rock file, or of the rockspec of this directory; with --format helm, "
+    "operator, kustomize or konnect a directory of texts made from the same. --single-file folds a plugin "
+    "with its modules and installed dependencies into two files, alone or for one of these.",
     positionals=(
         Positional("rock", "A rockspec file, a rock file, or the name of an installed rock.", "?"),
         Positional("version", "A version may be given if the first argument is a rock name.", "?"),

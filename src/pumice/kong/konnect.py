@@ -88,8 +88,8 @@ def konnect_texts(
     else:
         texts += streamed
         warnings += [
-            f"handler.lua:{requirement.line} requires {requirement.module}, and a gateway whose untrusted_lua "
-            "is strict, as by default, gives streamed code no modules"
+            f"handler.lua:{requirement.line} requires {requirement.module}, and a gateway whose "
+            "untrusted_lua is strict, as by default, gives streamed code no modules"
             for requirement in required_modules(plugin.files["handler.lua"])
             if requirement.module not in folded
         ]

@@ -102,8 +102,8 @@ def fold(
 ) -> Folded:
     """The plugin with all that it requires of `modules` in its two files.
 
-    `modules` and `c_modules` are those of its rock and of its dependencies, by name. A part that requires none
-    of them stays as it is. Raises CheckError for a plugin with files that Kong loads by name, or
+    `modules` and `c_modules` are those of its rock and of its dependencies, by name. A part that requires
+    none of them stays as it is. Raises CheckError for a plugin with files that Kong loads by name, or
     with code that would not do the same when folded.
     """
     if plugin.loaded_by_kong:
