@@ -1,8 +1,15 @@
-"""`WorkDir`: a private directory for one command, made only if something is put there."""
+"""`WorkDir`: a private directory for one command, made only if something is put there.
+
+A command that is killed leaves its own behind. The next one that works in the same place removes those of its
+user whose process is gone; a day passes first, since a process in another container can look gone from here.
+"""
 
 from __future__ import annotations
 
 import os
+import time
+
+from pumice.errors import PumiceError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkDir"]
 
+_PREFIX = "pumice-"
+_LEFT_BEHIND = 86_400.0
+
 
 class WorkDir:
     """A context manager; `path` does not exist until `make` or its user makes it, and is gone afterwards."""
@@ -20,7 +30,8 @@ class WorkDir:
         parent = os.path.join(config.cwd, config.environment.get("TMPDIR") or "/tmp")
         if not os.path.isdir(parent):  # as every program does that knows TMPDIR; it is not ours to make
             parent = "/tmp"
-        self.path = os.path.join(parent, f"pumice-{purpose}-{os.urandom(8).hex()}")
+        name = f"{_PREFIX}{purpose}-{os.getpid()}-{os.urandom(8).hex()}"
+        self.path = os.path.join(parent, name)
 
     def make(self, name: str = "") -> str:
         """The directory, or a new one inside it, readable by this user alone."""
@@ -41,3 +52,36 @@ class WorkDir:
             from pumice.base.disk import remove_tree
 
             remove_tree(self.path)
+            _remove_left_behind(os.path.dirname(self.path))
+
+
+def _remove_left_behind(parent: str) -> None:
+    """Removes what killed commands of this user left; what cannot be removed stays."""
+    from pumice.base.disk import remove_tree
+
+    try:
+        with os.scandir(parent) as entries:
+            found = [entry for entry in entries if _is_left_behind(entry)]
+        for entry in found:
+            remove_tree(entry.path)
+    except (OSError, PumiceError):
+        return
+
+
+def _is_left_behind(entry: os.DirEntry[str]) -> bool:
+    """Whether this is the work directory of a process of ours that is gone."""
+    parts = entry.name.split("-")
+    if not entry.name.startswith(_PREFIX) or len(parts) != 4 or not parts[2].isdecimal():
+        return False
+    state = entry.stat(follow_symlinks=False)
+    if not entry.is_dir(follow_symlinks=False) or state.st_uid != os.geteuid():
+        return False
+    if time.time() - state.st_mtime < _LEFT_BEHIND:
+        return False
+    try:
+        os.kill(int(parts[2]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
