@@ -6,13 +6,16 @@ from pumice.cli.arguments import Command, Option, Positional
 from pumice.cli.findings import counted, finding_lines, table
 from pumice.cli.options import JSON
 from pumice.errors import EXIT_FAILURE, EXIT_OK, PumiceError
-from pumice.operation.check import check_path
+from pumice.kong.finding import finding
+from pumice.operation.check import Report, check_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pumice.cli.arguments import Arguments
     from pumice.cli.session import Session
-    from pumice.operation.check import Report
+    from pumice.kong.finding import Finding
 
 __all__ = ["COMMAND", "run"]
 
@@ -24,34 +27,51 @@ COMMAND = Command(
     "process of their own. Every finding has a code; docs/checks/ has a page for each. The exit code is 1 "
     "when Kong or LuaRocks would refuse.",
     positionals=(Positional("path", "What to check; default: this directory.", "*"),),
-    options=(JSON, Option(("--strict",), "Warnings count as errors.")),
+    options=(
+        JSON,
+        Option(
+            ("--format",),
+            "How the findings are told: text, json, sarif (for code hosts) or junit (for CI).",
+            "<format>",
+            choices=("text", "json", "sarif", "junit"),
+        ),
+        Option(("--strict",), "Warnings count as errors."),
+    ),
 )
 
 
 def run(arguments: Arguments, session: Session) -> int:
     """Checks every argument."""
+    form = "json" if arguments.flag("json") else arguments.text("format") or "text"
+    strict = arguments.flag("strict")
+    reports = []
     failed = False
     for path in arguments.texts("path") or (".",):
         try:
             report = check_path(path, session.config)
         except PumiceError as error:
-            if not arguments.flag("json"):
+            if form == "text":
                 raise
-            session.terminal.print(_error_json(path, error))
-            failed = True
-            continue
-        strict = arguments.flag("strict")
+            report = Report((_unreadable(path, error),), ())
         bad = not report.ok or (strict and any(item.severity == "warning" for item in report.findings))
         failed = failed or bad
-        if arguments.flag("json"):
+        if form == "json":
             session.terminal.print(_json(path, report, ok=not bad))
-        else:
+        elif form == "text":
             _print(path, report, session)
+        reports.append((path, report))
+    if form == "sarif":
+        session.terminal.print(_sarif(reports))
+    elif form == "junit":
+        from pumice.kong.junit import junit_xml
+
+        told = [(path, report.findings) for path, report in reports]
+        session.terminal.print(junit_xml(told, strict=strict))
     return EXIT_FAILURE if failed else EXIT_OK
 
 
 def _print(path: str, report: Report, session: Session) -> None:
-    for line in finding_lines(report.findings):
+    for line in finding_lines(report.findings, report.lines):
         session.terminal.print(line)
     if report.plugins and not session.terminal.quiet:
         rows = [
@@ -61,17 +81,34 @@ def _print(path: str, report: Report, session: Session) -> None:
         session.terminal.print("\n".join(table(("plugin", "version", "priority", "phases"), rows)))
     errors = sum(item.severity == "error" for item in report.findings)
     warnings = sum(item.severity == "warning" for item in report.findings)
-    session.terminal.message("info", f"{path}: {counted(errors, 'error')}, {counted(warnings, 'warning')}")
+    counts = [counted(errors, "error"), counted(warnings, "warning")]
+    if report.silenced:
+        counts.append(f"{len(report.silenced)} silenced")
+    session.terminal.message("info", f"{path}: {', '.join(counts)}")
 
 
 def _json(path: str, report: Report, *, ok: bool) -> str:
     import json
 
-    return json.dumps({"file": path, "ok": ok, "findings": [item.as_json() for item in report.findings]})
+    silenced = [{**item.finding.as_json(), "reason": item.reason} for item in report.silenced]
+    findings = [item.as_json() for item in report.findings]
+    return json.dumps({"file": path, "ok": ok, "findings": findings, "silenced": silenced})
 
 
-def _error_json(path: str, error: PumiceError) -> str:
+def _sarif(reports: Sequence[tuple[str, Report]]) -> str:
     import json
+    import os
 
-    found = {"code": "unreadable", "severity": "error", "message": error.message, "kong": "", "file": path}
-    return json.dumps({"file": path, "ok": False, "findings": [{**found, "line": None, "hint": error.hint}]})
+    from pumice import __version__
+    from pumice.kong.sarif import sarif_log
+
+    checked = [
+        (os.path.dirname(path) if path.endswith(".rockspec") else path, report.findings, report.silenced)
+        for path, report in reports
+    ]
+    return json.dumps(sarif_log(checked, version=__version__), indent=2)
+
+
+def _unreadable(path: str, error: PumiceError) -> Finding:
+    """What cannot be checked at all, told as a finding to those who read findings."""
+    return finding("unreadable", error.message, file=path, hint=error.hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pumice.kong.finding import Finding
 
@@ -16,8 +16,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def finding_lines(found: Iterable[Finding]) -> list[str]:
-    """A few lines a finding, the worst first."""
+_WIDE = 200
+"""So much of a source line is shown."""
+
+
+def finding_lines(
+    found: Iterable[Finding], sources: Mapping[tuple[str, int], str] | None = None
+) -> list[str]:
+    """A few lines a finding, the worst first; `sources` are the source lines by file and number."""
     order = {"error": 0, "warning": 1, "note": 2}
     lines = []
     for item in sorted(found, key=lambda item: order[item.severity]):
@@ -25,6 +31,9 @@ def finding_lines(found: Iterable[Finding]) -> list[str]:
             f"{item.file}:{item.line}: " if item.file and item.line else f"{item.file}: " if item.file else ""
         )
         lines.append(f"{where}{item.severity}: {item.message} [{item.code}]")
+        source = (sources or {}).get((item.file, item.line)) if item.file and item.line else None
+        if source is not None and source.strip():
+            lines.append(f"    {item.line} | {source.rstrip().expandtabs(4)[:_WIDE]}")
         if item.kong:
             lines += [f"    Kong says: {line}" for line in item.kong.splitlines()[:3]]
         if item.hint:

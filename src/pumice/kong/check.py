@@ -22,12 +22,13 @@ from pumice.kong.schema_rules import fields_of, schema_findings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pumice.kong.loaded import Loaded, Outcome
     from pumice.kong.package import Package
     from pumice.kong.plugin import Plugin
     from pumice.kong.schema_rules import SchemaField
+    from pumice.kong.silence import Silenced
 
 __all__ = ["PluginFacts", "Report", "check"]
 
@@ -47,6 +48,10 @@ class Report(Value):
 
     findings: tuple[Finding, ...]
     plugins: tuple[PluginFacts, ...]
+    silenced: tuple[Silenced, ...] = ()
+    """What the project's `pumice.toml` takes out of the findings."""
+    lines: Mapping[tuple[str, int], str] = {}
+    """The source lines that findings are about, by file and number."""
 
     @property
     def ok(self) -> bool:
@@ -82,7 +87,8 @@ def check(
         judged = _Judged(package, plugin, broken, seconds, memory)
         findings += judged.findings
         facts.append(judged.facts)
-    return Report(tuple(dict.fromkeys(findings)), tuple(facts))
+    told = tuple(dict.fromkeys(findings))
+    return Report(told, tuple(facts), lines=_lines(package, told))
 
 
 class _Judged:
@@ -227,6 +233,24 @@ class _Judged:
             file=self._package.modules[job.module],
             hint="a node would hang or die at its start: move the work into a phase",
         )
+
+
+def _lines(package: Package, findings: Sequence[Finding]) -> dict[tuple[str, int], str]:
+    """The source line of every finding that has a place."""
+    texts: dict[str, list[bytes]] = {}
+    found = {}
+    for item in findings:
+        if item.file is None or item.line is None:
+            continue
+        if item.file not in texts:
+            source = package.source(item.file)
+            if source is None and package.rockspec is not None and item.file == _rockspec(package):
+                source = package.rockspec.text
+            texts[item.file] = (source or b"").split(b"\n")
+        if item.line <= len(texts[item.file]):
+            line = texts[item.file][item.line - 1].rstrip(b"\r")
+            found[item.file, item.line] = line.decode("utf-8", "replace")
+    return found
 
 
 def _rockspec(package: Package) -> str | None:

@@ -15,11 +15,16 @@ __all__ = ["CODES", "Finding", "finding"]
 
 CODES: Mapping[str, Severity] = {
     # the package
+    "unreadable": "error",
     "rockspec-lint": "error",
     "file-missing": "error",
     "file-outside": "error",
     "file-unreadable": "warning",
     "lua-syntax": "error",
+    # pumice.toml
+    "silence-invalid": "error",
+    "silence-reason": "warning",
+    "silence-unused": "warning",
     # the plugin as a whole
     "plugin-absent": "warning",
     "handler-missing": "error",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pumice.base.disk import translate
 from pumice.errors import NotFoundError
 from pumice.kong.check import Report, check
 from pumice.kong.package import package_of_directory, package_of_rock
@@ -24,12 +25,36 @@ def check_path(path: str, config: Config) -> Report:
 
     Raises NotFoundError, and DataError for a file that LuaRocks itself would refuse to read.
     """
-    return _judge(package_at(path, config), config)
+    report = _judge(package_at(path, config), config)
+    absolute = os.path.normpath(os.path.join(config.cwd, path))
+    folder = absolute if os.path.isdir(absolute) else os.path.dirname(absolute)
+    # what stands beside a finished artefact is not its own
+    return _silenced(report, folder) if os.path.isdir(absolute) or path.endswith(".rockspec") else report
 
 
 def check_rock(rock: Rock, config: Config) -> Report:
     """The report on a rock that is at hand."""
     return _judge(package_of_rock(rock), config)
+
+
+def _silenced(report: Report, folder: str) -> Report:
+    """The report without what the project's `pumice.toml` silences, and with what is wrong in there."""
+    from pumice.kong.silence import SETTINGS, apply_silences, read_silences
+
+    # a rockspec may lie in a folder of its own below the project
+    above = os.path.dirname(folder) if os.path.basename(folder) in ("rockspec", "rockspecs") else folder
+    for place in (os.path.join(folder, SETTINGS), os.path.join(above, SETTINGS)):
+        try:
+            with open(place, "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise translate(error, f"read {place}") from error
+        silences, problems = read_silences(data)
+        told, silenced = apply_silences(report.findings, silences)
+        return report.replace(findings=(*told, *problems), silenced=silenced)
+    return report
 
 
 def package_at(path: str, config: Config) -> Package:
