@@ -11,7 +11,9 @@ import os
 from pumice.base.config import TreeSpec
 from pumice.errors import ArchiveError, NotFoundError
 from pumice.operation.deploy import in_order
+from pumice.rock.rock_manifest import md5_hex, read_rock_manifest
 from pumice.tree.installed import open_installed
+from pumice.tree.layout import rock_manifest_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ __all__ = ["bundle", "open_bundle", "write_bundle"]
 
 _INDEX = "pumice-bundle.json"
 _VERSION = 1
+# In every wrapper; that of the machine would make its bundles differ from those of others.
+_SYSCONFDIR = "/etc/luarocks"
 
 
 class _Nothing:
@@ -100,9 +104,12 @@ def _from_tree(name: str, config: Config, progress: Progress) -> list[Rock]:
         found = pick_installed((config.tree,), name, None, progress, substring=False)
     except NotFoundError:
         return []
-    entry = read_tree_manifest(found.tree, progress).entry(found.name, found.version)
+    manifest = read_tree_manifest(found.tree, progress)
+    entry = manifest.entry(found.name, found.version)
     closure = {**(entry.dependencies if entry else {}), found.name: found.version}
-    return [open_installed(found.tree, each, version, config.platforms) for each, version in closure.items()]
+    # What it uses of another tree is none of this one; the servers are asked for it.
+    mine = [(each, version) for each, version in closure.items() if manifest.has(each, version)]
+    return [open_installed(found.tree, each, version, config.platforms) for each, version in mine]
 
 
 def write_bundle(
@@ -125,7 +132,7 @@ def write_bundle(
     wrapping = Wrapping(
         "luajit" if config.lua_version == "5.1" else "lua",
         config.lua_version,
-        config.sysconfdir,
+        _SYSCONFDIR,
         (tree,),
         config.lib_extension,
         config.wrap_bin_scripts,
@@ -153,10 +160,12 @@ def write_bundle(
 def open_bundle(path: str, config: Config, work: WorkDir) -> list[Rock]:
     """The rocks of a bundle, each checked whole against its rock_manifest.
 
-    Raises ArchiveError for a file that is no bundle or one for another Lua or machine.
+    Raises ArchiveError for a file that is no bundle or one for another Lua or machine, and what `unpack` and
+    `open_installed` raise for one that is damaged or hostile.
     """
     import json
 
+    from pumice.archive.member import shown
     from pumice.archive.unpack import unpack
     from pumice.rock.arch import accepts
 
@@ -170,18 +179,33 @@ def open_bundle(path: str, config: Config, work: WorkDir) -> list[Rock]:
             index = json.load(file)
         version, lua_version, arch = index["version"], index["lua_version"], index["arch"]
         listed = [(str(rock["name"]), str(rock["version"])) for rock in index["rocks"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ArchiveError(
             f"{path} is no bundle", hint="`pumice bundle NAME -o FILE` writes one; rocks end in .rock."
         ) from None
     if version != _VERSION:
         raise ArchiveError(
-            f"{path} is a bundle of version {version}, which this Pumice does not know", hint="Update Pumice."
+            f"{path} is a bundle of version {shown(str(version))}, which this Pumice does not know",
+            hint="Update Pumice.",
         )
     if lua_version != config.lua_version or not accepts(str(arch), config.arch):
         raise ArchiveError(
-            f"{path} is for Lua {lua_version} and {arch}, not for Lua {config.lua_version} and {config.arch}",
+            f"{path} is for Lua {shown(str(lua_version))} and {shown(str(arch))}, "
+            f"not for Lua '{config.lua_version}' and '{config.arch}'",
             hint="Make the bundle with the target's --lua-version, on a machine like it.",
         )
     tree = TreeSpec.at(inside, config.lua_version)
-    return [open_installed(tree, name, each, config.platforms) for name, each in listed]
+    return [_checked(tree, name, each, path, config) for name, each in listed]
+
+
+def _checked(tree: TreeSpec, name: str, version: str, path: str, config: Config) -> Rock:
+    """A rock of an unpacked bundle; its rockspec, too, is the one that the rock was made with."""
+    rock = open_installed(tree, name, version, config.platforms)
+    with open(rock_manifest_path(tree, name, version), "rb") as file:
+        listed = read_rock_manifest(file.read(), path)
+    if listed.get(f"{name}-{version}.rockspec") != md5_hex(rock.rockspec.text):
+        raise ArchiveError(
+            f"{path}: the rockspec of {name} {version} is not the one that its rock_manifest lists",
+            hint="Nothing of it is kept; make the bundle anew.",
+        )
+    return rock
