@@ -137,11 +137,9 @@ def plugin(tmp_path: Path) -> Path:
 def pack(plugin: Path, environment: dict[str, str]) -> Pumice:
     """`pumice pack` in the plugin's directory."""
 
-    def pack(*words: str, fails: bool = False) -> str:
-        command = [sys.executable, "-m", "pumice", "pack", *words]
-        done = subprocess.run(
-            command, cwd=plugin, env=environment, capture_output=True, text=True, timeout=100
-        )
+    def pack(*words: str, fails: bool = False, verb: str = "pack", cwd: Path = plugin) -> str:
+        command = [sys.executable, "-m", "pumice", verb, *words]
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=100)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stderr if fails else done.stdout
 
@@ -326,6 +324,31 @@ def test_base_layers_are_carried_to_another_registry_once(
     first, second = pack(*words), pack(*words)
     assert ("Carrying" in first, "Carrying" in second) == (True, False)
     assert json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{other_registry}/gw:1"))
+
+
+def test_dependencies_that_are_installed_come_along(
+    pack: Pumice, plugin: Path, registry: str, tmp_path: Path
+) -> None:
+    """What Kong brings does not, and what is nowhere is told of."""
+    helper = tmp_path / "helper"
+    helper.mkdir()
+    (helper / "helper.lua").write_text("return 1")
+    (helper / "helper-2.0-1.rockspec").write_text(
+        'package = "helper" version = "2.0-1" source = { url = "git+https://example.com/h.git" }\n'
+        'build = { type = "builtin", modules = { helper = "helper.lua" } }'
+    )
+    tree = f"--tree={tmp_path}/tree"
+    pack(tree, verb="make", cwd=helper)
+    spec = plugin / "kong-plugin-demo-1.0.0-1.rockspec"
+    more = '"helper >= 2", "lua-cjson", "nowhere"'
+    spec.write_text(ROCKSPEC.replace('"lua >= 5.1"', more))
+    base_image(registry, "kong", "3.9")
+    words = (tree, "--format", "image", "--base", f"{registry}/kong:3.9")
+    pack(*words, "--push", f"{registry}/gw:1")
+    copied = tmp_path / "copied"
+    skopeo("copy", "--src-tls-verify=false", f"docker://{registry}/gw:1", f"oci:{copied}:x")
+    root = unpacked(copied, "x", tmp_path / "bundle") / "usr/local/share/lua/5.1"
+    assert sorted(path.name for path in root.iterdir()) == ["helper.lua", "kong"]
 
 
 def test_an_index_stays_an_index(pack: Pumice, registry: str) -> None:

@@ -140,7 +140,8 @@ def extended_config(data: bytes, layer: Layer) -> bytes:
     root = config.get("rootfs")
     if not isinstance(root, dict) or not isinstance(root.get("diff_ids"), list):
         raise _broken("the base image's config", "it lists no layers (rootfs.diff_ids)")
-    inner = config.get("config") or {}
+    inner = config.get("config")
+    inner = {} if inner is None else inner
     history = config.get("history") or []
     environment = inner.get("Env") or [] if isinstance(inner, dict) else None
     labels = inner.get("Labels") or {} if isinstance(inner, dict) else None

@@ -186,8 +186,9 @@ class _Carrier:
         made = []
         for entry in entries:
             digest, _ = _pointed(entry)
-            platform = entry.get("platform") or {}
-            if entry.get("mediaType") not in IMAGES or platform.get("os") == "unknown":
+            platform = entry.get("platform")
+            unknown = isinstance(platform, dict) and platform.get("os") == "unknown"
+            if entry.get("mediaType") not in IMAGES or unknown:
                 continue
             one = self._source.manifest(self._from, digest, IMAGES)
             manifest = self.image(one, layer)
