@@ -466,10 +466,13 @@ def test_a_schema_has_a_name(demo: Demo, name: str, words: str) -> None:
     [
         ("nil", "fields: field required for entity check"),
         ('{ config = { type = "record", fields = {} } }', "fields: expected an array"),
-        ("'text'", "fields: expected an array"),
-        (f"{{ {CONFIG}, {{}} }}", "fields.2: field entry table is empty"),
-        (f"{{ {CONFIG}, {{ a = {{}}, b = {{}} }} }}", "fields.2: length must be 1"),
-        (f"{{ 'x', {CONFIG} }}", "fields.1: each entry in fields must be a sub-table"),
+        ("'text'", "fields: each entry in fields must be a sub-table"),
+        (f"{{ {CONFIG}, {{}} }}", "fields: field entry table is empty"),
+        (
+            f"{{ {CONFIG}, {{ tags = {{ type = 'string' }}, enabled = {{ type = 'boolean' }} }} }}",
+            "fields.2: length must be 1",
+        ),
+        (f"{{ 'x', {CONFIG} }}", "fields: each entry in fields must be a sub-table"),
     ],
 )
 def test_fields_are_a_list_of_single_fields(demo: Demo, fields: str, words: str) -> None:
@@ -481,10 +484,10 @@ def test_fields_are_a_list_of_single_fields(demo: Demo, fields: str, words: str)
     ("fields", "words"),
     [
         ("{}", "abstract field was not specialized"),
-        ('{ { config = { type = "map" } } }', "cannot change type in a specialized field"),
-        ("{ { config = 5 } }", "cannot change type in a specialized field"),
+        ('{ { config = { type = "array", elements = { type = "string" } } } }', "cannot change type in a specialized field"),
+        ("{ { config = 5 } }", "'config' must be a table"),
         ('{ { config = { type = "record" } } }', "must declare 'fields'"),
-        ('{ { config = { type = "record", fields = { a = {} } } } }', "fields.1.fields: expected an array"),
+        ('{ { config = { type = "record", fields = { a = {} } } } }', 'schema violation (fields.1: { fields = "expected an array" })'),
     ],
 )
 def test_config_is_a_record_with_a_list_of_fields(demo: Demo, fields: str, words: str) -> None:

@@ -153,10 +153,10 @@ class _Judged:
     def _rule_findings(self, loaded: Loaded) -> Iterator[Finding]:
         file = self._package.modules[loaded.job.module]
         name = self._plugin.name
-        if loaded.job.kind == "schema":
-            yield from schema_findings(name, loaded, file)
-            return
         source = self._package.source(file) or b""
+        if loaded.job.kind == "schema":
+            yield from schema_findings(name, loaded, file, source)
+            return
         yield from handler_findings(name, loaded, file, source)
         if self._package.rockspec is not None:
             yield from version_findings(name, loaded, self._package.rockspec.version, file, source)

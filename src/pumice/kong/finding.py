@@ -54,6 +54,11 @@ CODES: Mapping[str, Severity] = {
     "schema-name": "error",
     "schema-fields": "error",
     "schema-config": "error",
+    "schema-field": "error",
+    "schema-check": "warning",
+    "schema-duplicate": "warning",
+    "schema-never": "warning",
+    "schema-useless": "warning",
 }
 """Every code with its severity. "error": Kong (or LuaRocks) would refuse, or a request could never succeed;
 "warning": it loads but is wrong or useless; "note": what the check could not know."""

@@ -72,6 +72,8 @@ class Opaque(Value):
     """A Lua value that is no data: `function`, `userdata`, `inert` (a stand-in), `cycle`, `more` (cut)."""
 
     kind: str
+    name: str = ""
+    """Of a function: the typedef whose validator it is."""
 
 
 class Outcome(Value):
@@ -158,7 +160,7 @@ def _lua_value(value: object) -> object:
         return value
     entries = value.get("t")
     if not isinstance(entries, list):
-        return Opaque(_string(value["$"]))
+        return Opaque(_string(value["$"]), _string(value.get("name", "")))
     return {_lua_key(key): _lua_value(item) for key, item in entries}
 
 

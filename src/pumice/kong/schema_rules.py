@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from pumice.base.value import Value
 from pumice.kong.finding import Finding, finding
 from pumice.kong.loaded import Opaque
+from pumice.kong.metaschema import judge
+from pumice.kong.metaschema_doubts import doubts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pumice.kong.loaded import Loaded
+    from pumice.kong.metaschema import Verdict
+    from pumice.kong.metaschema_doubts import Doubt
 
 __all__ = ["SchemaField", "fields_of", "schema_findings"]
 
@@ -26,8 +32,8 @@ class SchemaField(Value):
     """As in `Loaded.value`; None when there is none."""
 
 
-def schema_findings(plugin: str, loaded: Loaded, file: str) -> Iterator[Finding]:
-    """What is wrong with a schema that was loaded without an error; `file` says where."""
+def schema_findings(plugin: str, loaded: Loaded, file: str, source: bytes = b"") -> Iterator[Finding]:
+    """What is wrong with a schema that was loaded without an error; `file` and its text say where."""
     schema = loaded.value
     if isinstance(schema, Opaque) and schema.kind == "inert":
         return
@@ -40,49 +46,12 @@ def schema_findings(plugin: str, loaded: Loaded, file: str) -> Iterator[Finding]
             hint="end the file with 'return' and a table that has 'name' and 'fields'",
         )
         return
-    yield from _name_findings(plugin, schema.get("name"), file)
-    fields = schema.get("fields")
-    if fields is None:
-        yield finding(
-            "schema-fields",
-            f"the schema of '{plugin}' has no 'fields'",
-            kong="schema violation (fields: field required for entity check)",
-            file=file,
-            hint='add fields = { { config = { type = "record", fields = {} } } }',
-        )
-    elif isinstance(fields, Opaque):
+    verdict = judge(plugin, schema)
+    if verdict is not None:
+        yield _refusal(plugin, verdict, file, source)
         return
-    elif not _is_array(fields):
-        yield finding(
-            "schema-fields",
-            f"'fields' in the schema of '{plugin}' is not a list",
-            kong="schema violation (fields: expected an array)",
-            file=file,
-            hint="each field is a table of its own: fields = { { config = { … } } }",
-        )
-    else:
-        yield from _config_findings(plugin, list(fields.values()), file)
-
-
-def fields_of(schema: object) -> tuple[SchemaField, ...]:
-    """Every setting below `config`, in order, records opened; nothing for a schema that is broken."""
-    config = _config(schema)
-    return tuple(_settings(config, "config")) if isinstance(config, dict) else ()
-
-
-def _name_findings(plugin: str, name: object, file: str) -> Iterator[Finding]:
-    if name is None or (not isinstance(name, str) and not isinstance(name, Opaque)):
-        said = "field required for entity check" if name is None else "expected a string"
-        yield finding(
-            "schema-name",
-            f"the schema of '{plugin}' has no 'name'"
-            if name is None
-            else f"'name' in the schema of '{plugin}' is no string",
-            kong=f"schema violation (name: {said})",
-            file=file,
-            hint=f'add name = "{plugin}"',
-        )
-    elif isinstance(name, str) and name != plugin:
+    name = schema.get("name")
+    if isinstance(name, str) and name != plugin:
         yield finding(
             "name-schema",
             f"the schema's name is '{name}', the plugin's directory '{plugin}': Kong starts with it, but "
@@ -90,64 +59,100 @@ def _name_findings(plugin: str, name: object, file: str) -> Iterator[Finding]:
             file=file,
             hint=f'write name = "{plugin}"',
         )
-
-
-def _config_findings(plugin: str, entries: list[object], file: str) -> Iterator[Finding]:
-    for number, entry in enumerate(entries, 1):
-        problem = None
-        if isinstance(entry, Opaque):
-            continue
-        if not isinstance(entry, dict):
-            problem = "each entry in fields must be a sub-table"
-        elif not entry:
-            problem = "field entry table is empty"
-        elif len(entry) != 1:
-            problem = "length must be 1"
-        if problem is not None:
+    if isinstance(schema.get("fields"), dict):
+        if _config(schema) is None and not any(
+            isinstance(entry, Opaque) for entry in schema["fields"].values()
+        ):
             yield finding(
-                "schema-fields",
-                f"entry {number} of 'fields' in the schema of '{plugin}' is not a table with one field",
-                kong=f"schema violation (fields.{number}: {problem})",
+                "schema-config",
+                f"the schema of '{plugin}' has no 'config'",
+                kong="config: error in schema definition: abstract field was not specialized",
                 file=file,
-                hint="write each field as { name = { type = … } }",
+                hint='add { config = { type = "record", fields = {} } }: else any configuration is refused',
             )
-            return
-    config = _entry(entries, "config")
-    if isinstance(config, Opaque) or any(isinstance(entry, Opaque) for entry in entries):
-        return
-    if config is None:
-        yield finding(
-            "schema-config",
-            f"the schema of '{plugin}' has no 'config'",
-            kong="config: error in schema definition: abstract field was not specialized",
+        for doubt in doubts(schema):
+            yield _doubt_finding(doubt, file, source)
+
+
+def _refusal(plugin: str, verdict: Verdict, file: str, source: bytes) -> Finding:
+    """What Kong refuses, under the code of the part that is wrong, with the paths that Kong hides."""
+    paths = [path for path, _ in verdict.problems]
+    told = "; ".join(f"{path}: {said}" if path else said for path, said in verdict.problems[:5])
+    line = _line_of(paths, source)
+    if "name" in paths:
+        return finding(
+            "schema-name",
+            f"the schema of '{plugin}' is refused: {told}",
+            kong=verdict.words,
             file=file,
-            hint='add { config = { type = "record", fields = {} } }: without it any configuration is refused',
+            line=line,
+            hint=f'add name = "{plugin}"',
         )
-    elif not isinstance(config, dict) or config.get("type") != "record":
-        yield finding(
-            "schema-config",
-            f"'config' in the schema of '{plugin}' is not a record",
-            kong="error initializing schema for plugin: error in definition of "
-            f"'{plugin}': config: cannot change type in a specialized field",
+    if any(path == "fields" or path.startswith("fields.") for path in paths):
+        return finding(
+            "schema-fields",
+            f"the schema of '{plugin}' is refused: {told}",
+            kong=verdict.words,
             file=file,
-            hint='write config = { type = "record", fields = { … } }',
+            line=line,
+            hint="fields is a list, each field a table of its own: fields = { { config = { … } } }",
         )
-    elif config.get("fields") is None:
-        yield finding(
+    if "config" in paths or "config.fields" in paths:
+        return finding(
             "schema-config",
-            f"'config' in the schema of '{plugin}' has no 'fields'",
-            kong="field of type 'record' must declare 'fields'",
+            f"the schema of '{plugin}' is refused: {told}",
+            kong=verdict.words,
             file=file,
-            hint="add fields = {}, and the settings in it",
+            line=line,
+            hint='write config = { type = "record", fields = { { … } } }',
         )
-    elif not isinstance(config["fields"], Opaque) and not _is_array(config["fields"]):
-        yield finding(
-            "schema-config",
-            f"'config.fields' in the schema of '{plugin}' is not a list",
-            kong=f"schema violation (fields.{_position(entries)}.fields: expected an array)",
-            file=file,
-            hint='each field is a table of its own: fields = { { enabled = { type = "boolean" } } }',
-        )
+    return finding(
+        "schema-field",
+        f"the schema of '{plugin}' is refused: {told}",
+        kong=verdict.words,
+        file=file,
+        line=line,
+        hint=_field_hint(verdict),
+    )
+
+
+def _field_hint(verdict: Verdict) -> str:
+    words = verdict.words
+    if "cannot create a new field" in words:
+        return "below 'config' stand your settings; beside it only the fields of Kong's plugin entity"
+    if "translate_backwards" in words:
+        return "Kong 3.9 does not know translate_backwards: use deprecation.replaced_with"
+    if "unknown field" in words:
+        return "Kong knows no such attribute: see the list of field attributes in its documentation"
+    return "mend the field's definition: no node starts with it"
+
+
+def _doubt_finding(doubt: Doubt, file: str, source: bytes) -> Finding:
+    message, line = f"{doubt.path}: {doubt.message}", _line_of([doubt.path], source)
+    if doubt.code == "schema-duplicate":
+        return finding("schema-duplicate", message, file=file, line=line, hint="take one of them away")
+    if doubt.code == "schema-check":
+        return finding("schema-check", message, file=file, line=line, hint="mend the check, or take it away")
+    if doubt.code == "schema-never":
+        return finding("schema-never", message, file=file, line=line, hint="change what the field asks for")
+    return finding("schema-useless", message, file=file, line=line, hint="take it away")
+
+
+def _line_of(paths: list[str], source: bytes) -> int | None:
+    """The line of the first of these fields or attributes whose name is set only once in the file."""
+    for path in paths:
+        for name in reversed(path.split(".")):
+            pattern = rb"(?<![\w.])" + re.escape(name.encode("utf-8", "surrogateescape")) + rb"\s*=[^=]"
+            found = list(re.finditer(pattern, source))
+            if len(found) == 1:
+                return source.count(b"\n", 0, found[0].start()) + 1
+    return None
+
+
+def fields_of(schema: object) -> tuple[SchemaField, ...]:
+    """Every setting below `config`, in order, records opened; nothing for a schema that is broken."""
+    config = _config(schema)
+    return tuple(_settings(config, "config")) if isinstance(config, dict) else ()
 
 
 def _settings(record: dict[object, object], path: str) -> Iterator[SchemaField]:
@@ -175,16 +180,6 @@ def _config(schema: object) -> object:
 
 def _entry(entries: list[object], name: str) -> object:
     return next((entry[name] for entry in entries if isinstance(entry, dict) and name in entry), None)
-
-
-def _position(entries: list[object]) -> int:
-    return next(
-        number for number, entry in enumerate(entries, 1) if isinstance(entry, dict) and "config" in entry
-    )
-
-
-def _is_array(value: object) -> bool:
-    return isinstance(value, dict) and set(value) == set(range(1, len(value) + 1))
 
 
 def _shown(kind: str) -> str:

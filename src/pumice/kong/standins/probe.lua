@@ -266,6 +266,8 @@ local function dump(value, depth, inside)
     return tostring(value)
   elseif kind == "nil" then
     return "null"
+  elseif kind == "function" and gateway.named[value] then
+    return '{"$":"function","name":"' .. gateway.named[value] .. '"}'
   elseif kind ~= "table" then
     return '{"$":"' .. kind .. '"}'
   elseif gateway.inert.is(value) then

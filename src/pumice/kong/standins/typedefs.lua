@@ -1,8 +1,9 @@
 -- `kong.db.schema.typedefs`: the field definitions that Kong offers to schemas, by name.
 -- Each is a field and can be called with overrides: `typedefs.port { default = 80 }`.
+-- Gives the definitions. The validators do nothing here; `named` learns which function belongs to which typedef.
 
-local null = ...
-local error, pairs, setmetatable, tostring, type = error, pairs, setmetatable, tostring, type
+local null, named = ...
+local error, ipairs, pairs, setmetatable, tostring, type = error, ipairs, pairs, setmetatable, tostring, type
 
 local function copy(value)
   if type(value) ~= "table" then
@@ -37,40 +38,61 @@ local function text(more)
   return field(definition)
 end
 
+-- A text with a validator of its own, under the typedef's name.
+local validators = {}
+local function judged(name, more)
+  validators[name] = validators[name] or function() return true end
+  named[validators[name]] = name
+  local definition = text(more)
+  definition.custom_validator = validators[name]
+  return definition
+end
+
 local T = {}
 
 T.auto_timestamp_ms = field { type = "number", timestamp = true, auto = true }
 T.auto_timestamp_s = field { type = "integer", timestamp = true, auto = true }
 T.capability = text()
-T.certificate = text()
-T.key = text()
-T.cidr_v4 = text()
+T.certificate = judged("certificate")
+T.key = judged("key")
+T.cidr_v4 = judged("cidr")
 T.cidr = T.cidr_v4
-T.cookie_name = text()
-T.header_name = text { match = "^[A-Za-z0-9_-]+$" }
-T.host = text()
-T.host_with_optional_port = text()
-T.wildcard_host = text()
+T.cookie_name = judged("cookie_name")
+T.header_name = judged("header_name")
+T.host = judged("host")
+T.host_with_optional_port = judged("host_with_optional_port")
+T.wildcard_host = judged("wildcard_host")
 T.http_method = text { match = "^%u+$" }
-T.ip = text()
-T.ip_or_cidr = text()
-T.jwk = field { type = "record", fields = { { kid = { type = "string", required = true } } } }
+T.ip = judged("ip")
+T.ip_or_cidr = judged("ip_or_cidr")
+local jwk_fields = { { kid = { type = "string", required = true } } }
+for _, name in ipairs {
+  "issuer", "kty", "use", "alg", "x5u", "x5t", "x5t#S256", "k", "x", "y", "crv", "n", "e", "d", "p", "q", "dp", "dq",
+  "qi", "oth", "r", "t",
+} do
+  jwk_fields[#jwk_fields + 1] = { [name] = { type = "string" } }
+end
+jwk_fields[#jwk_fields + 1] = { x5c = { type = "array", elements = { type = "string" } } }
+jwk_fields[#jwk_fields + 1] = { key_ops = { type = "array", elements = { type = "string" } } }
+T.jwk = field { type = "record", fields = jwk_fields }
 T.lua_code = field {
-  type = "map", keys = { type = "string", len_min = 1 }, values = { type = "string", len_min = 1 },
+  type = "map", keys = { type = "string", len_min = 1 }, values = judged("lua_code", { len_min = 1 }),
 }
-T.name = text { unique = true, match = "^[%w%.%-_~]+$" }
-T.utf8_name = text { unique = true }
-T.path = text { starts_with = "/" }
-T.router_path = text()
+T.name = judged("name", { unique = true })
+T.utf8_name = judged("utf8_name", { unique = true })
+T.path = judged("path", {
+  starts_with = "/", match_none = { { pattern = "//", err = "must not have empty segments" } },
+})
+T.router_path = judged("router_path")
 T.port = field { type = "integer", between = { 0, 65535 } }
-T.redis_host = text()
-T.redis_server_name = text()
-T.semantic_version = text()
-T.sni = text()
-T.tag = text { required = true }
+T.redis_host = judged("host")
+T.redis_server_name = judged("sni")
+T.semantic_version = judged("semantic_version")
+T.sni = judged("sni")
+T.tag = judged("tag", { required = true })
 T.timeout = field { type = "integer", between = { 0, 2147483646 } }
 T.ttl = field { type = "number", between = { 0, 100000000 } }
-T.url = text()
+T.url = judged("url")
 T.uuid = text { uuid = true, auto = true }
 
 local protocols = { "grpc", "grpcs", "http", "https", "tcp", "tls", "tls_passthrough", "udp" }
