@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,21 @@ def test_the_deck_file_holds_the_folded_plugin(pack: Any, plugin: Path) -> None:
     assert entity["schema"] == (files / "schema.lua").read_text()
 
 
+def test_the_operators_image_holds_the_folded_files(pack: Any, command: Any, plugin: Path) -> None:
+    """In one layer, as they are written alone; the unfolded plugin is refused."""
+    assert pack("--format", "oci") == 1
+    assert pack("--format", "oci", "--single-file") == pack("--single-file") == 0, command.output
+    files = plugin / f"{STEM}.single/kong/plugins/request-stamp"
+    blobs = [path for path in plugin.rglob("blobs/sha256/*") if path.read_bytes()[:2] == b"\x1f\x8b"]
+    assert len(blobs) == 1
+    with tarfile.open(blobs[0]) as layer:
+        assert layer.getnames() == ["handler.lua", "schema.lua"]
+        for name in layer.getnames():
+            member = layer.extractfile(name)
+            assert member is not None
+            assert member.read() == (files / name).read_bytes()
+
+
 def test_installed_dependencies_are_folded_in_as_their_constraints_want(
     command: Any, make_rock: Any, tmp_path: Path
 ) -> None:
@@ -128,6 +144,11 @@ def test_a_dependency_that_is_not_at_hand_is_told_by_the_gateways_words(
     ("words", "message"),
     [
         (("--format", "tar", "--single-file"), "--single-file does not go with --format tar"),
+        (
+            ("--format", "image", "--base", "kong:3.9", "--dockerfile", "--single-file"),
+            "--single-file is for",
+        ),
+        (("--format", "oci", "--artifact", "--single-file"), "--single-file is for"),
         (("--format", "operator", "--single-file"), "missing option '--image'"),
         (("--format", "operator", "--image", "r.example/x:1"), "also needs stamp.lua"),
     ],

@@ -22,7 +22,7 @@ def pack_texts(arguments: Arguments, session: Session) -> str:
     if chosen is not None and chosen not in FORMATS:
         raise UsageError(
             f"--single-file does not go with --format {chosen}",
-            hint=f"It goes with {', '.join(FORMATS)}, or alone, for the two files.",
+            hint=f"It goes with {', '.join(FORMATS)} and oci, or alone, for the two files.",
         )
     target = Target(arguments.text("image"), arguments.text("kube_namespace"), arguments.text("pull_secret"))
     config, terminal = session.config, session.terminal

@@ -30,10 +30,18 @@ def pack_image(arguments: Arguments, session: Session) -> str:
     _check(base, to, is_image=is_image, as_text=as_text, artifact=arguments.flag("artifact"))
     if to is not None and arguments.flag("offline"):
         raise UsageError("--offline forbids to push", hint="Leave one of them out.")
+    if arguments.flag("single_file") and (is_image or arguments.flag("artifact")):
+        raise UsageError(
+            "--single-file is for the operator's image", hint="The other images hold modules as they are."
+        )
     config, terminal = session.config, session.terminal
     with WorkDir(config, "image") as work:
         word, version = arguments.text("rock"), arguments.text("version")
         rock = rock_to_pack(word, version, session.trees, config, terminal, work)
+        if arguments.flag("single_file"):
+            from pumice.operation.manifests import folded_rock
+
+            rock = folded_rock(rock, session.trees, config, terminal)
         check_lua(rock, config)
         if not is_image:
             image = oci_image(rock, work, artifact=arguments.flag("artifact"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pumice.kong.single_file import Span
     from pumice.rock.rock import Rock
 
-__all__ = ["FORMATS", "SINGLE", "Target", "fold_plugins", "pack_manifests"]
+__all__ = ["FORMATS", "SINGLE", "Target", "fold_plugins", "folded_rock", "pack_manifests"]
 
 FORMATS = ("helm", "operator", "kustomize", "konnect")
 SINGLE = "single"
@@ -113,6 +113,36 @@ def fold_plugins(
         folded.append(made.plugin)
         spans[plugin.name] = made.spans
     return tuple(folded), spans
+
+
+def folded_rock(rock: Rock, trees: Sequence[TreeSpec], config: Config, progress: Progress) -> Rock:
+    """The rock with its plugins folded and nothing else that is Lua or C, for a channel that takes two files.
+
+    It depends only on what a gateway brings. Raises CheckError as `fold_plugins`.
+    """
+    from hashlib import md5
+
+    from pumice.rock.content import Content
+    from pumice.rock.rock import RockFile
+
+    plugins, _ = fold_plugins(rock, trees, config, progress)
+    lua = [
+        RockFile(
+            "lua",
+            f"kong/plugins/{plugin.name.replace('.', '/')}/{path}",
+            False,
+            md5(data, usedforsecurity=False).hexdigest(),
+            len(data),
+            Content.of_bytes(data),
+        )
+        for plugin in plugins
+        for path, data in plugin.files.items()
+    ]
+    others = [file for file in rock.files if file.section not in ("lua", "lib")]
+    files = sorted([*lua, *others], key=lambda file: (file.section, file.path))
+    folded_in = rocks_needed(rock)
+    kept = tuple(each for each in rock.rockspec.dependencies if each not in folded_in)
+    return rock.replace(files=tuple(files), rockspec=rock.rockspec.replace(dependencies=kept))
 
 
 def _sources(rock: Rock) -> dict[str, LuaSource]:
