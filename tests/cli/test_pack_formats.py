@@ -129,6 +129,15 @@ def test_installed_dependencies_are_folded_in_as_their_constraints_want(
     ]
 
 
+def test_an_error_is_told_at_its_own_line(command: Any, make_rock: Any, tmp_path: Path) -> None:
+    """The library fails only where it is part of the handler's file."""
+    odd = "\n\nlocal info = debug.getinfo(1, 'S')\nif info.source:find('handler.lua', 1, true) then error('no') end return {}"
+    files = {**DEMO, "lua/lib/a.lua": odd}
+    rock = make_rock("kong-plugin-demo", "1.0.0-1", files)
+    assert command("pack", str(rock), "--single-file") == 1
+    assert "demo, folded, does not load: lib/a.lua:4: no" in command.output
+
+
 def test_a_dependency_that_is_not_at_hand_is_told_by_the_gateways_words(
     command: Any, make_rock: Any, tmp_path: Path
 ) -> None:

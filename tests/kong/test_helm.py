@@ -122,5 +122,7 @@ def test_what_lies_elsewhere_and_odd_file_names_are_refused() -> None:
     with pytest.raises(CheckError, match=r"demo needs the rock lua-resty-jwt, and only") as caught:
         helm_texts([PluginFiles("demo", "1-1", FILES, ("the rock lua-resty-jwt",))])
     assert "--single-file" in caught.value.hint
+    with pytest.raises(CheckError, match="no file of its own directory"):
+        helm_texts([PluginFiles("demo", "1-1", {"handler/init.lua": b"", "schema/init.lua": b""})])
     with pytest.raises(CheckError, match="is no key of a ConfigMap"):
         helm_texts([PluginFiles("demo", "1-1", {"handler.lua": b"", "a b.lua": b""})])

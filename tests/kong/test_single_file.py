@@ -1,10 +1,13 @@
 """A folded plugin is the unfolded one: same phases, same schema, same answers, same errors."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pumice.errors import CheckError
 from pumice.kong.loaded import Job
@@ -164,6 +167,32 @@ def test_odd_modules_behave_the_same_in_both(luajit: Callable[..., str], util: s
         luajit, modules, "for i, t in ipairs(require('kong.plugins.demo.handler').tries) do print(i, t) end"
     )
     assert before == after
+
+
+@pytest.mark.peer
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=3), min_size=5, max_size=5))
+def test_any_web_of_modules_loads_in_the_same_order_and_fails_alike(
+    luajit: Callable[..., str], web: list[list[tuple[int, bool]]]
+) -> None:
+    """Circles, repeated and guarded requires: each module says when it begins and what it got."""
+    names = ["handler", "util", "shared", "a.b", "c"]
+    modules = {**MODULES}
+    for name, wanted in zip(names, web, strict=True):
+        lines = ["print('begin', (...))"]
+        for number, guarded in wanted:
+            target = f"kong.plugins.demo.{names[number]}"
+            if guarded:
+                lines.append(f"print(pcall(require, '{target}'))")
+            else:
+                lines.append(f"print(require '{target}')")
+        modules[f"kong.plugins.demo.{name}"] = "\n".join([*lines, f"return '{name}'"])
+    program = (
+        "local ok, found = pcall(require, 'kong.plugins.demo.handler') "
+        "print(ok, (tostring(found):gsub('^[^ ]*:%d+: ', '')))"
+    )
+    before, after = run_both(luajit, modules, program)
+    assert re.sub(r"\S+:\d+: ", "", before) == re.sub(r"\S+:\d+: ", "", after)
 
 
 @pytest.mark.peer

@@ -82,7 +82,10 @@ def config_maps(plugin: PluginFiles) -> tuple[ConfigMap, ...]:
             )
         directories.setdefault(directory, {})[name] = data
     if not directories[""]:
-        del directories[""]
+        raise CheckError(
+            f"{plugin.name} has no file of its own directory, which the chart has to mount first",
+            hint="Put handler.lua and schema.lua right below the plugin's directory.",
+        )
     maps = tuple(
         ConfigMap(_name(plugin.name, directory, files), plugin.name, directory, files)
         for directory, files in sorted(directories.items())

@@ -10,7 +10,7 @@ from pumice.kong.loaded import Job
 from pumice.kong.package import module_of_path
 from pumice.kong.plugin_files import PluginFiles, Text, files_of_plugins, rocks_needed
 from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
-from pumice.kong.single_file import LuaSource, fold
+from pumice.kong.single_file import LuaSource, fold, place_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pumice.base.config import Config, TreeSpec
     from pumice.base.progress import Progress
     from pumice.kong.loaded import Loaded
-    from pumice.kong.single_file import Span
+    from pumice.kong.single_file import Folded, Span
     from pumice.rock.rock import Rock
 
 __all__ = ["FORMATS", "SINGLE", "Target", "fold_plugins", "folded_rock", "pack_manifests"]
@@ -109,7 +109,7 @@ def fold_plugins(
     folded, spans = [], {}
     for plugin in files_of_plugins(rock):
         made = fold(plugin, sources, c_modules)
-        _compare(plugin.name, sources, made.plugin)
+        _compare(plugin.name, sources, made)
         folded.append(made.plugin)
         spans[plugin.name] = made.spans
     return tuple(folded), spans
@@ -177,21 +177,26 @@ def _dependencies(rock: Rock, trees: Sequence[TreeSpec], config: Config, progres
     return list(found.values())
 
 
-def _compare(name: str, sources: Mapping[str, LuaSource], folded: PluginFiles) -> None:
+def _compare(name: str, sources: Mapping[str, LuaSource], folded: Folded) -> None:
     """Raises CheckError unless the folded plugin loads, and is what the unfolded one is."""
     before = _loaded(name, sources)
     alone = {
         f"kong.plugins.{name}.{path.removesuffix('.lua')}": LuaSource(path, data)
-        for path, data in folded.files.items()
+        for path, data in folded.plugin.files.items()
     }
     after = _loaded(name, alone)
     for old, new in zip(before, after, strict=True):
-        for loaded, where in ((old, name), (new, f"{name}, folded,")):
-            if loaded.error is not None:
-                raise CheckError(
-                    f"{where} does not load: {loaded.error}",
-                    hint="Install what it lacks here with `pumice install`, so that it can be folded in.",
-                )
+        if old.error is not None:
+            raise CheckError(
+                f"{name} does not load: {old.error}",
+                hint="Install what it lacks here with `pumice install`, so that it can be folded in; "
+                "`pumice check` on its source tells more.",
+            )
+        if new.error is not None:
+            raise CheckError(
+                f"{name}, folded, does not load: {_placed(new.error, folded.spans)}",
+                hint="Ship it with its modules: as a rock, a tar or an image.",
+            )
         if (old.type, old.priority, old.version, old.functions, old.value) != (
             new.type,
             new.priority,
@@ -203,6 +208,17 @@ def _compare(name: str, sources: Mapping[str, LuaSource], folded: PluginFiles) -
                 f"{name} is not the same when it is folded: its {new.job.kind} differs",
                 hint="Ship it with its modules: as a rock, a tar or an image.",
             )
+
+
+def _placed(text: str, spans: tuple[Span, ...]) -> str:
+    """An error's text with the places that it names in a folded file told as their modules'."""
+    import re
+
+    def original(match: re.Match[str]) -> str:
+        place = place_in(spans, match[1], int(match[2]))
+        return f"{place[0]}:{place[1]}:" if place is not None else match[0]
+
+    return re.sub(r"(?<![\w/.-])((?:handler|schema)\.lua):(\d+):", original, text)
 
 
 def _loaded(name: str, sources: Mapping[str, LuaSource]) -> tuple[Loaded, Loaded]:
