@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pumice.errors import ArchiveError, CheckError, DataError
 from pumice.kong.oci_base import (
@@ -133,6 +135,30 @@ def test_everything_else_of_the_config_stays() -> None:
 def test_a_config_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(DataError):
         extended_config(data, plugin_layer(rock()))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(root=JSON, diff_ids=JSON, inner=JSON, environment=JSON, labels=JSON, history=JSON, kind=st.booleans())
+def test_any_config_gives_a_config_or_a_data_error(
+    root: Any, diff_ids: Any, inner: Any, environment: Any, labels: Any, history: Any, kind: bool
+) -> None:
+    made = {
+        "rootfs": {"diff_ids": diff_ids} if kind else root,
+        "config": {"Env": environment, "Labels": labels} if kind else inner,
+        "history": history,
+    }
+    try:
+        found = extended(made)
+    except DataError:
+        return
+    assert found["config"]["Env"][-1].startswith("KONG_PLUGINS=")
+    assert found["rootfs"]["diff_ids"][:-1] == diff_ids
 
 
 def test_c_modules_go_on_their_own_machine_only() -> None:

@@ -15,7 +15,7 @@ import sys
 import tarfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,12 @@ def program(name: str) -> str:
     return found
 
 
-def registry_in(folder: Path, port: int, auth: str = "") -> subprocess.Popen[bytes]:
+def registry_in(folder: Path, port: int, auth: str, tls: str) -> subprocess.Popen[bytes]:
     folder.mkdir()
     config = folder / "config.yml"
     config.write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
+        f"http: {{addr: '127.0.0.1:{port}'{tls}}}\n{auth}"
     )
     return subprocess.Popen(
         ["timeout", "-k", "5", "300", program("docker-registry"), "serve", str(config)],
@@ -69,9 +69,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serving(folder: Path, auth: str = "") -> Iterator[str]:
+def serving(folder: Path, auth: str = "", tls: str = "") -> Generator[str, None, None]:
     port = free_port()
-    process = registry_in(folder, port, auth)
+    process = registry_in(folder, port, auth, tls)
     try:
         until = time.monotonic() + 20
         while True:
@@ -375,6 +375,23 @@ def test_a_private_registry_takes_the_login_of_docker(
     (home / ".docker").mkdir()
     (home / ".docker" / "config.json").write_text(json.dumps({"auths": {private_registry: {"auth": login}}}))
     assert "Pushed: " in pack(*words)
+
+
+def test_a_registry_behind_tls_is_believed_only_if_somebody_vouches_for_it(
+    pack: Pumice, environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key -out cert"
+    command += " -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    serve = serving(tmp_path / "safe", tls=f", tls: {{certificate: {tmp_path}/cert, key: {tmp_path}/key}}")
+    registry = next(serve)
+    try:
+        words = ("--format", "oci", "--push", f"https://{registry}/demo:1")
+        assert "is not safe" in pack(*words, fails=True)
+        environment["SSL_CERT_FILE"] = f"{tmp_path}/cert"
+        assert "Pushed: " in pack(*words)
+    finally:
+        serve.close()
 
 
 def test_a_dockerfile_names_the_base_and_the_plugin(pack: Pumice) -> None:

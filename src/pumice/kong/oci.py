@@ -173,7 +173,7 @@ def _assembled(rock: Rock, config: Blob, layer: Blob, annotations: Mapping[str, 
 
 def _misfits(rock: Rock, modules: Mapping[str, str]) -> list[str]:
     """What the operator would say, or what would be missing on the node."""
-    from pumice.kong.provided import KONG_VERSIONS, provided_by_kong
+    from pumice.kong.plugin_files import rocks_needed
 
     plugins = find_plugins(modules)
     if len(plugins) != 1:
@@ -191,11 +191,9 @@ def _misfits(rock: Rock, modules: Mapping[str, str]) -> list[str]:
         f'file "{_text(path)}" is unexpected, required files are handler.lua and schema.lua'
         for path in others
     ]
-    provided = provided_by_kong(KONG_VERSIONS[-1])
     problems += [
         f"the dependency {dependency.text} is neither in the image nor brought by Kong"
-        for dependency in rock.rockspec.dependencies
-        if dependency.name != "lua" and dependency.name not in provided
+        for dependency in rocks_needed(rock)
     ]
     return problems
 
@@ -204,8 +202,8 @@ def _refused(rock: Rock, problems: list[str]) -> CheckError:
     listed = "".join(f"\n   {problem}" for problem in problems)
     return CheckError(
         f"KongPluginInstallation would not take {rock.name} {rock.version}:{listed}",
-        hint="The operator takes one handler.lua and one schema.lua below 1 MiB: fold the modules into them, "
-        "or ship an image with --format image.",
+        hint="The operator takes one handler.lua and one schema.lua below 1 MiB: fold the modules into them with "
+        "--single-file, or ship the gateway's image with --format image.",
     )
 
 

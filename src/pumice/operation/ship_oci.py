@@ -119,32 +119,30 @@ def needed_rocks(
     rock: Rock, trees: Sequence[TreeSpec], config: Config, progress: Progress
 ) -> tuple[Rock, ...]:
     """What the rock needs beyond what Kong brings, from the trees; what is not there is warned of."""
-    from pumice.kong.provided import provided_by_kong
+    from pumice.kong.plugin_files import rocks_needed
     from pumice.operation.listing import find_installed
     from pumice.tree.installed import open_installed
 
-    seen = {"lua", rock.name, *provided_by_kong("newest")}
+    seen = {rock.name}
     found: list[Rock] = []
-    open_ends = [rock]
-    while open_ends:
-        for dependency in open_ends.pop().rockspec.dependencies:
-            if dependency.name in seen:
-                continue
-            seen.add(dependency.name)
-            installed = [
-                each
-                for each in find_installed(trees, dependency.name, None, progress, substring=False)
-                if each.name == dependency.name and dependency.accepts(each.version)
-            ]
-            if not installed:
-                progress.message(
-                    "warning",
-                    f"{dependency.text} is neither installed here nor brought by Kong: the base must have it",
-                )
-                continue
-            first = installed[0]
-            found.append(open_installed(first.tree, first.name, first.version, config.platforms))
-            open_ends.append(found[-1])
+    waiting = list(rocks_needed(rock))
+    while waiting:
+        wanted = waiting.pop(0)
+        if wanted.name in seen:
+            continue
+        seen.add(wanted.name)
+        # newest first
+        installed = find_installed(trees, wanted.name, None, progress, substring=False)
+        fitting = [each for each in installed if wanted.accepts(each.version)]
+        if not fitting:
+            progress.message(
+                "warning",
+                f"{wanted.text} is neither installed here nor brought by Kong: the base must have it",
+            )
+            continue
+        at = fitting[0]
+        found.append(open_installed(at.tree, at.name, at.version, config.platforms))
+        waiting += rocks_needed(found[-1])
     return tuple(found)
 
 
