@@ -67,6 +67,8 @@ def bundle(
     requests = parse_requests(words)
     with WorkDir(config, "bundle") as work:
         given = [obtain(each, config, progress, work) for each in requests.files]
+        for other in requests.bundles:
+            given += open_bundle(os.path.join(config.cwd, other), config, work)
         names = []
         roots = [(rock.name, rock.version) for rock in given]
         for dependency in requests.names:

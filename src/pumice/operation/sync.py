@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
-from pumice.errors import NotFoundError
+from pumice.errors import NotFoundError, PumiceError
 from pumice.operation.change import TreeChange
 from pumice.operation.deploy import InstallOptions, deploy
 from pumice.operation.lock import read_project_lock
@@ -101,7 +101,11 @@ def sync(
                 )
         spec = read_spec(config.tree, progress)
         digests = {(rock.name, rock.version): rock.sha256 for rock in locked}
-        write_synced(project.root, root, spec, digests)
+        try:
+            write_synced(project.root, root, spec, digests)
+        except PumiceError as error:
+            # The tree is what it should be; only what it was made from is forgotten.
+            progress.message("warning", error.message)
     return result
 
 
