@@ -67,10 +67,12 @@ def _case(
     server: str,
     name: str,
     *,
-    target: float | None,
+    target: float,
     warm: bool,
     runs: int | None = None,
+    floor: bool = True,
 ) -> Case:
+    """One install by name; the floor is copying the files that it writes."""
     folder = setting.folder / row.replace(" ", "-")
     cache = folder / "cache"
 
@@ -91,7 +93,22 @@ def _case(
         if side == PUMICE and not warm:
             shutil.rmtree(cache, ignore_errors=True)
 
-    return Case(row, {side: steps(side) for side in (PUMICE, LUAROCKS)}, {row: target}, reset, runs=runs)
+    sides = {side: steps(side) for side in (PUMICE, LUAROCKS)}
+    if floor:
+        _install(setting, folder / "model", server, name)
+        command = ["/bin/cp", "-r", str(folder / "model"), str(folder / FLOOR)]
+        sides[FLOOR] = [Step(row, [command], setting.folder)]
+    return Case(row, sides, {row: target}, reset, runs=runs)
+
+
+def _install(setting: Setting, tree: Path, server: str, name: str) -> None:
+    """What every side will have to write is in `tree`; the cache of the measured runs is not used."""
+    subprocess.run(
+        [*setting.program(PUMICE, tree), f"--only-server={server}", "install", name],
+        env={**setting.environment, "PUMICE_CACHE": str(tree.parent / "other-cache")},
+        check=True,
+        capture_output=True,
+    )
 
 
 def _from_directory(
@@ -121,12 +138,12 @@ def _over_http(row: str, name: str, target: float, *, warm: bool) -> Callable[[S
     return make
 
 
-def _builds(row: str, target: float | None) -> Callable[[Setting], Case]:
+def _builds(row: str, target: float) -> Callable[[Setting], Case]:
     """20 C rocks from their source rocks; nothing that was built before is in the cache."""
 
     def make(setting: Setting) -> Case:
         server = str(_native(setting))
-        return _case(setting, row, server, "natives", target=target, warm=False, runs=2)
+        return _case(setting, row, server, "natives", target=target, warm=False, runs=2, floor=False)
 
     return make
 
