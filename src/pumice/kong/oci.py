@@ -202,8 +202,8 @@ def _refused(rock: Rock, problems: list[str]) -> CheckError:
     listed = "".join(f"\n   {problem}" for problem in problems)
     return CheckError(
         f"KongPluginInstallation would not take {rock.name} {rock.version}:{listed}",
-        hint="The operator takes one handler.lua and one schema.lua below 1 MiB: fold the modules into them with "
-        "--single-file, or ship the gateway's image with --format image.",
+        hint="The operator takes one handler.lua and one schema.lua below 1 MiB: fold the modules into them "
+        "with --single-file, or ship the gateway's image with --format image.",
     )
 
 
