@@ -499,3 +499,31 @@ def test_a_damaged_lock_is_told_of_and_never_replaced(simple: Bench, text: str):
         with pytest.raises(DataError, match=r"pumice\.lock"):
             act()
     assert path.read_bytes() == text.encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "x",
+        "..",
+        "http://127.0.0.1:1/",
+        "http://127.0.0.1:1/..",
+        "http://127.0.0.1:1/.rock",
+        "ftp://127.0.0.1/leaf-1.0-1.rock",
+        "/dev/null.rock",
+        "git+file:///nowhere",
+        "http://[/leaf-1.0-1.all.rock",
+    ],
+)
+def test_whatever_url_a_lock_names_only_the_locked_bytes_come(simple: Bench, url: str):
+    """Without a server that has the locked bytes, whatever stands there ends in an error."""
+    simple.needs("leaf")
+    simple.lock()
+    (rock,) = read_lock(simple.text).rocks
+    path = simple.project / "pumice.lock"
+    path.write_text(simple.text.replace(rock.url, url))
+    with pytest.raises(PumiceError):
+        simple.sync(rocks_servers=(), cache_dir=str(simple.folder / "empty"))
+    assert not (simple.project / "lua_modules").exists()
+    assert sorted(each.name for each in simple.folder.iterdir() if each.name.startswith("pumice-")) == []

@@ -197,6 +197,20 @@ def test_a_lock_that_does_not_load_is_a_warning(either: Run, app: Path, tree: Pa
     assert installed(tree) == {"app 1.0-1", "leaf 2.0-1", "stem 2.0-1"}
 
 
+@pytest.mark.parametrize("name", ["LEAF", "someone/leaf"])
+def test_names_in_it_are_those_of_rocks(ours: Run, app: Path, tree: Path, name: str) -> None:
+    (app / "luarocks.lock").write_text(f'return {{ dependencies = {{ ["{name}"] = "1.0-1" }} }}')
+    ours("make", cwd=app)
+    assert installed(tree) == {"app 1.0-1", "leaf 1.0-1", "stem 2.0-1"}
+
+
+def test_what_can_be_no_name_is_a_warning(ours: Run, app: Path, tree: Path) -> None:
+    (app / "luarocks.lock").write_text('return { dependencies = { ["a ? b"] = "1.0-1" } }')
+    done = ours("make", cwd=app)
+    assert "Warning: " in done.stderr
+    assert installed(tree) == {"app 1.0-1", "leaf 2.0-1", "stem 2.0-1"}
+
+
 def test_a_version_that_nobody_has_is_explained(ours: Run, app: Path, tree: Path) -> None:
     (app / "luarocks.lock").write_text('return { dependencies = { leaf = "9.0-1" } }')
     done = ours("make", cwd=app, fails=True)

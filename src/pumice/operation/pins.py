@@ -147,12 +147,15 @@ def with_pins(rock: Rock, data: bytes | None) -> Rock:
 
 
 def _read(data: bytes, path: str, progress: Progress) -> Pins | None:
+    from pumice.rock.dependency import parse_dependency
     from pumice.rock.luarocks_lock import read_luarocks_lock
 
     try:
-        lock = read_luarocks_lock(data, path)
+        pinned = read_luarocks_lock(data, path).dependencies
+        # As a rockspec may write a name: in capitals, with a namespace.
+        versions = {parse_dependency(name).name: version for name, version in pinned.items()}
     except PumiceError as error:
         progress.message("warning", error.message)
         return None
     progress.message("info", f"Using dependencies pinned in lockfile: {path}")
-    return Pins(path, lock.dependencies)
+    return Pins(path, versions)
