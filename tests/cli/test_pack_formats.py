@@ -183,3 +183,18 @@ def test_a_schema_of_another_name_is_refused_for_konnect(
 def test_a_rock_without_a_plugin_is_told(command: Any, make_rock: Any) -> None:
     assert command("pack", str(make_rock("a", "1.0-1", {"lua/a.lua": ""})), "--format", "helm") == 1
     assert "a 1.0-1 has no plugin for Kong" in command.output
+
+
+def test_a_rock_of_two_plugins_has_a_directory_for_each(command: Any, make_rock: Any, tmp_path: Path) -> None:
+    files = {path: text.replace("lib.a", "pl.types") for path, text in DEMO.items()}
+    other = {path.replace("demo", "other"): text.replace("'demo'", "'other'") for path, text in files.items()}
+    rock = make_rock("two", "1.0-1", {**files, **other})
+    assert command("pack", str(rock), "--format", "operator", "--image", "r.example/x:1") == 1
+    assert "an installation is one plugin, and two 1.0-1 has demo, other" in command.output
+    assert command("pack", str(rock), "--format", "konnect") == 0
+    assert command("pack", str(rock), "--format", "helm") == 0
+    home = tmp_path / "home"
+    bodies = json.loads((home / "two-1.0-1.konnect/other/custom-plugin.json").read_text())
+    assert bodies["name"] == "other"
+    values = yaml.safe_load((home / "two-1.0-1.helm/values.yaml").read_text())
+    assert [each["pluginName"] for each in values["plugins"]["configMaps"]] == ["demo", "other"]

@@ -39,7 +39,7 @@ def pack_image(arguments: Arguments, session: Session) -> str:
         word, version = arguments.text("rock"), arguments.text("version")
         rock = rock_to_pack(word, version, session.trees, config, terminal, work)
         if arguments.flag("single_file"):
-            from pumice.operation.manifests import folded_rock
+            from pumice.operation.fold import folded_rock
 
             rock = folded_rock(rock, session.trees, config, terminal)
         check_lua(rock, config)
