@@ -21,6 +21,10 @@ from typing import Any
 
 import pytest
 
+from pumice.net.connections import Connections
+from pumice.net.registry import Registry
+from pumice.net.registry_upload import upload
+
 pytestmark = pytest.mark.peer
 
 ROCKSPEC = """
@@ -392,6 +396,18 @@ def test_a_registry_behind_tls_is_believed_only_if_somebody_vouches_for_it(
         assert "Pushed: " in pack(*words)
     finally:
         serve.close()
+
+
+def test_a_real_registry_takes_a_blob_in_chunks(registry: str, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 20_000
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    with Connections(timeout=5, stall=20) as connections:
+        client = Registry(f"http://{registry}", connections, login=None, scopes=(), user_agent="test")
+        sent = upload(client, "big/blob", digest, len(data), lambda at, n: data[at : at + n], chunk=1 << 20)
+        assert sent
+        assert client.mount("other/place", digest, "big/blob")
+        client.save_blob("other/place", digest, len(data), str(tmp_path / "blob"))
+    assert (tmp_path / "blob").read_bytes() == data
 
 
 def test_a_dockerfile_names_the_base_and_the_plugin(pack: Pumice) -> None:
