@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pumice.errors import PumiceError
+from pumice.net.downloader import Wanted
 
 PATH = "/big-1.0-1.all.rock"
 
@@ -97,3 +98,17 @@ def test_a_server_that_chokes_on_parts_gives_the_whole(big: tuple[Any, Parts], a
     server.actions[PATH] = choke
     assert needs(ask(server.url)) == ["lua >= 5.1", "other > 2"]
     assert parts.sent == [parts.file.stat().st_size]
+
+
+def test_once_the_whole_is_here_it_is_asked_and_not_the_part(big: tuple[Any, Parts], ask: Any) -> None:
+    server, parts = big
+    index = ask(server.url)
+    needs(index)
+    target = ask.folder / "whole.rock"
+    ask.downloader.fetch(Wanted(index.candidates("big")[0].best.urls, str(target)))
+    requests = len(parts.sent)
+    answers = [path for path in (ask.folder / "cache/answers").rglob("*") if path.is_file()]
+    (part,) = [path for path in answers if "big-1.0-1.all.rock\n" in path.read_text()]
+    part.unlink()
+    assert needs(ask(server.url)) == ["lua >= 5.1", "other > 2"]
+    assert len(parts.sent) == requests

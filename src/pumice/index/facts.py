@@ -112,9 +112,11 @@ def _from_rock(candidate: Candidate, offer: Offer, downloader: Downloader) -> by
 
 def _from_parts(wanted: Wanted, name: str, downloader: Downloader) -> bytes | None:
     """The rockspec in a rock on a server, from a part of it; None where the whole rock must tell."""
+    if wanted.sha256 is not None or downloader.has(wanted):
+        return None
     key = key_of(f"{wanted.urls[0]}#{name}")
     answer = downloader.cache.answer(key)
-    if answer is not None and wanted.sha256 is None:
+    if answer is not None:
         age = _FOREVER if wanted.released or downloader.offline else _CHANGING_AGE
         if answer.is_fresh(downloader.now(), age):
             data = downloader.cache.read(answer.sha256)

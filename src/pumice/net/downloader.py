@@ -160,6 +160,10 @@ class Downloader:
             raise errors[0]
         raise FetchError("\n".join(error.message for error in errors), hint=errors[0].hint)
 
+    def has(self, wanted: Wanted) -> bool:
+        """Whether the cache seems to have the file, so that `fetch` asks nobody."""
+        return any(self.cache.has(sha256) for _, sha256 in self._known(wanted, self._seen(wanted)))
+
     def parts(self, wanted: Wanted) -> Ranges | None:
         """The file of `wanted` in parts, of its first mirror; None where `fetch` does better.
 
@@ -169,7 +173,7 @@ class Downloader:
         session = self._session
         if not is_remote(url) or wanted.sha256 is not None or not session.gives_parts(url):
             return None
-        if self.offline or any(self.cache.has(known) for _, known in self._known(wanted, self._seen(wanted))):
+        if self.offline or self.has(wanted):
             return None
         from pumice.net.ranges import open_ranges
 
