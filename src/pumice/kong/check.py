@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pumice.base.value import Value
+from pumice.kong.code_rules import code_findings
 from pumice.kong.finding import Finding, finding
 from pumice.kong.handler_rules import handler_findings, phases_of, version_findings
 from pumice.kong.loaded import Job
@@ -17,6 +18,7 @@ from pumice.kong.package_rules import (
     unlisted_modules,
 )
 from pumice.kong.plugin import find_plugins
+from pumice.kong.rock_rules import content_findings, dependency_findings, source_findings
 from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
 from pumice.kong.schema_rules import fields_of, schema_findings
 
@@ -81,13 +83,18 @@ def check(
     findings += part_findings(package, plugins)
     findings += name_findings(package, plugins)
     findings += unlisted_findings(package)
+    findings += source_findings(package)
+    if plugins:
+        findings += dependency_findings(package)
+        findings += content_findings(package)
+        findings += code_findings(package)
     broken = frozenset(item.file for item in syntax if item.file is not None)
     facts = []
     for plugin in plugins:
         judged = _Judged(package, plugin, broken, seconds, memory)
         findings += judged.findings
         facts.append(judged.facts)
-    told = tuple(dict.fromkeys(findings))
+    told = _once(findings)
     return Report(told, tuple(facts), lines=_lines(package, told))
 
 
@@ -233,6 +240,20 @@ class _Judged:
             file=self._package.modules[job.module],
             hint="a node would hang or die at its start: move the work into a phase",
         )
+
+
+_SAME = {"code-blocking": "load-effect", "module-removed": "module-missing"}
+"""What reading finds, and what it is called when the load has met it."""
+
+
+def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings without what is told twice, by reading and by loading."""
+    met = {(item.code, item.file, item.line) for item in findings}
+    return tuple(
+        item
+        for item in dict.fromkeys(findings)
+        if item.code not in _SAME or (_SAME[item.code], item.file, item.line) not in met
+    )
 
 
 def _lines(package: Package, findings: Sequence[Finding]) -> dict[tuple[str, int], str]:

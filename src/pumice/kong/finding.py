@@ -37,6 +37,19 @@ CODES: Mapping[str, Severity] = {
     "module-required-unlisted": "error",
     "module-missing": "error",
     "module-assumed": "note",
+    "module-removed": "warning",
+    "module-internal": "warning",
+    "module-shadows": "warning",
+    "code-blocking": "warning",
+    # what the rock brings
+    "source-dead": "warning",
+    "source-private": "warning",
+    "source-mutable": "warning",
+    "source-drift": "warning",
+    "lua-excluded": "error",
+    "dependency-collides": "warning",
+    "secret-shipped": "warning",
+    "size-channel": "warning",
     # loading it
     "load-error": "error",
     "load-exit": "error",
@@ -48,6 +61,8 @@ CODES: Mapping[str, Severity] = {
     "handler-version": "error",
     "handler-version-short": "warning",
     "handler-response": "error",
+    "handler-phase": "warning",
+    "handler-leftover": "warning",
     "version-drift": "warning",
     # the schema
     "schema-type": "error",

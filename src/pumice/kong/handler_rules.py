@@ -72,6 +72,53 @@ def handler_findings(plugin: str, loaded: Loaded, file: str, source: bytes) -> I
             line=line_of(source, "response"),
             hint="do the work of both in one of them",
         )
+    yield from _name_findings(plugin, functions, file, source)
+
+
+def _name_findings(plugin: str, functions: set[str], file: str, source: bytes) -> Iterator[Finding]:
+    """Functions that Kong will never call: misspelt phases, and what BasePlugin wanted."""
+    for name in sorted(functions - set(PHASES)):
+        phase = _meant(name)
+        if phase is not None and phase not in functions:
+            yield finding(
+                "handler-phase",
+                f"'{plugin}' has the function '{name}', which Kong never calls: no phase has that name",
+                file=file,
+                line=line_of(source, name),
+                hint=f"if the phase is meant, call it '{phase}'",
+            )
+    left = sorted(functions & {"new", "super", "extend"})
+    if left:
+        yield finding(
+            "handler-leftover",
+            f"'{plugin}' has the function '{left[0]}', which only BasePlugin wanted: Kong 3 never calls it",
+            file=file,
+            line=line_of(source, left[0]),
+            hint="take it out: a handler is a plain table",
+        )
+
+
+def _meant(name: str) -> str | None:
+    """The phase that a name was meant for, if it is one letter or the writing of its words away."""
+    if name.startswith("_"):
+        return None
+    plain = name.lower().replace("_", "").replace("-", "")
+    for phase in PHASES:
+        wanted = phase.replace("_", "")
+        if plain == wanted or (len(wanted) > 5 and _one_apart(plain, wanted)):
+            return phase
+    return None
+
+
+def _one_apart(one: str, other: str) -> bool:
+    """Whether one letter added, dropped, changed or swapped with its neighbour makes one of the other."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    a, b = one[start:], other[start:]
+    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[1::-1] + a[2:] == b and len(a) > 1)
 
 
 def version_findings(
