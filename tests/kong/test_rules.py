@@ -71,6 +71,24 @@ def test_what_is_not_there_while_a_node_starts_is_an_error(demo: Demo, line: str
     assert found(demo(handler=handler(f"function D:access() {line} end"))) == []
 
 
+@pytest.mark.parametrize("line", ["count = 0", "function helper() end", "_G.count = 1", "module('demo.x')"])
+def test_a_global_made_at_load_is_a_warning(demo: Demo, line: str) -> None:
+    (item,) = found(demo(handler=handler("", f"local before\n{line}")))
+    assert (item.code, item.severity, item.file) == ("load-global", "warning", HANDLER)
+    assert "which may lead to race conditions" in item.kong
+
+
+def test_a_global_is_told_with_the_line_that_makes_it(demo: Demo, rockspec_with: Changed) -> None:
+    spec = rockspec_with(("} }", '["kong.plugins.demo.x"] = "kong/plugins/demo/x.lua" } }'))
+    more = {"kong/plugins/demo/x.lua": "\n\nstate = {}\nreturn {}"}
+    (item,) = found(demo(rockspec=spec, handler=handler("", "require 'kong.plugins.demo.x'"), more=more))
+    assert (item.file, item.line) == ("kong/plugins/demo/x.lua", 3)
+
+
+def test_locals_are_fine(demo: Demo) -> None:
+    assert found(demo(handler=handler("function D:access() end", "local count = 0"))) == []
+
+
 # ------------------------------------------------------------------------------------------- the code
 
 

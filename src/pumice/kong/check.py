@@ -7,7 +7,7 @@ import re
 from pumice.base.value import Value
 from pumice.kong.code_rules import code_findings
 from pumice.kong.finding import Finding, finding
-from pumice.kong.handler_rules import handler_findings, phases_of, version_findings
+from pumice.kong.handler_rules import handler_findings, line_of, phases_of, version_findings
 from pumice.kong.loaded import Job
 from pumice.kong.package_rules import (
     file_findings,
@@ -150,6 +150,7 @@ class _Judged:
         for loaded in outcome.loaded:
             yield from self._effect_findings(loaded)
             yield from self._require_findings(loaded)
+            yield from self._global_findings(loaded)
             if loaded.error is not None:
                 yield from self._error_findings(loaded, loaded.error)
             else:
@@ -187,6 +188,21 @@ class _Judged:
                     line=effect.line,
                     hint="do it in init_worker, or not at all; the check has refused it",
                 )
+
+    def _global_findings(self, loaded: Loaded) -> Iterator[Finding]:
+        for name in loaded.globals:
+            own = self._package.modules[loaded.job.module]
+            places = [own, *sorted(set(self._package.modules.values()) - {own})]
+            lines = ((path, line_of(self._package.source(path) or b"", name)) for path in places)
+            path, line = next(((path, line) for path, line in lines if line is not None), (own, None))
+            yield finding(
+                "load-global",
+                f"'{name}' is made global: every plugin of the node shares it, and can break it",
+                kong=f"writing a global Lua variable ('{name}') which may lead to race conditions",
+                file=path,
+                line=line,
+                hint=f"write 'local {name}'",
+            )
 
     def _require_findings(self, loaded: Loaded) -> Iterator[Finding]:
         for required in loaded.requires:

@@ -55,6 +55,7 @@ CODES: Mapping[str, Severity] = {
     "load-exit": "error",
     "load-effect": "warning",
     "load-limit": "error",
+    "load-global": "warning",
     # the handler
     "handler-type": "error",
     "handler-priority": "error",

@@ -66,6 +66,8 @@ class Loaded(Value):
     """A handler's function-valued members, sorted."""
     effects: tuple[Effect, ...]
     requires: tuple[Required, ...]
+    globals: tuple[str, ...] = ()
+    """Names that the code made global while it loaded, sorted."""
 
 
 class Opaque(Value):
@@ -123,12 +125,19 @@ def _loaded(job: Job, report: dict[str, object]) -> Loaded:
             )
             for item in _records(report["requires"])
         ),
+        globals=tuple(sorted(_string(name) for name in _names(report.get("globals", [])))),
     )
 
 
 def _records(value: object) -> list[dict[str, object]]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise TypeError("a list of records was expected")
+    return value
+
+
+def _names(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("a list of names was expected")
     return value
 
 

@@ -13,6 +13,7 @@ local byte, find, format, gsub, match, sub = string.byte, string.find, string.fo
   string.sub
 local concat = table.concat
 
+local globals = _G
 local effects, requires = {}, {}
 
 -- The place in the plugin's own code that led here.
@@ -367,14 +368,39 @@ local function judge(kind, value)
   return "null"
 end
 
+local function globals_now()
+  local names = {}
+  local name = next(globals)
+  while name ~= nil do
+    names[name] = true
+    name = next(globals, name)
+  end
+  return names
+end
+
+-- The names that the code has made global: all plugins of a node share them.
+local function new_globals(before)
+  local found = {}
+  local name = next(globals)
+  while name ~= nil do
+    if type(name) == "string" and not before[name] and #found < 50 then
+      found[#found + 1] = quoted(name)
+    end
+    name = next(globals, name)
+  end
+  return "[" .. concat(found, ",") .. "]"
+end
+
 return function(index)
   local job = request.jobs[index]
   effects, requires = {}, {}
+  local before = globals_now()
   gateway.context.phase = job.kind == "module" and "worker" or "init"
   local ok, value = xpcall(function() return require(job.module) end, describe)
   budget = 1048576
   local head = '{"ok":' .. tostring(ok) .. ',"type":"' .. type(value) .. '"'
   local body = ok and ',"value":' .. judge(job.kind, value) or ',"error":' .. quoted(describe(value))
   budget = 1048576
-  return head .. body .. ',"effects":' .. records(effects) .. ',"requires":' .. records(requires) .. "}"
+  return head .. body .. ',"effects":' .. records(effects) .. ',"requires":' .. records(requires)
+    .. ',"globals":' .. new_globals(before) .. "}"
 end
