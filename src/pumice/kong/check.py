@@ -17,9 +17,10 @@ from pumice.kong.package_rules import (
     unlisted_findings,
     unlisted_modules,
 )
+from pumice.kong.package_sandbox import package_sandbox
 from pumice.kong.plugin import find_plugins
 from pumice.kong.rock_rules import content_findings, dependency_findings, source_findings
-from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
+from pumice.kong.sandbox import load_modules
 from pumice.kong.schema_rules import fields_of, schema_findings
 
 TYPE_CHECKING = False
@@ -113,25 +114,9 @@ class _Judged:
             for kind, module in (("handler", plugin.handler), ("schema", plugin.schema))
             if package.source(package.modules.get(module, "")) is not None
         ]
-        self._outcome = load_modules(jobs, self._sandbox(memory)) if jobs else None
+        self._outcome = load_modules(jobs, package_sandbox(package, seconds, memory)) if jobs else None
         self._loaded = {loaded.job.kind: loaded for loaded in self._outcome.loaded} if self._outcome else {}
         self.findings = tuple(self._judge(jobs, self._outcome)) if self._outcome else ()
-
-    def _sandbox(self, memory: int) -> Sandbox:
-        package, rockspec = self._package, self._package.rockspec
-        modules = {
-            name: ModuleSource(path, text)
-            for name, path in package.modules.items()
-            if (text := package.source(path)) is not None
-        }
-        return Sandbox(
-            modules=modules,
-            assumed=package.c_modules,
-            # without a rockspec nobody knows the dependencies
-            assume_missing=rockspec is None or any(item.name != "lua" for item in rockspec.dependencies),
-            seconds=self._seconds,
-            memory=memory,
-        )
 
     @property
     def facts(self) -> PluginFacts:
