@@ -82,6 +82,7 @@ COMMANDS: dict[str, Entry] = {
         Entry("lint", "lint", _FILES, "Check syntax of a rockspec."),
         Entry("inspect", "inspect", _FILES, "Show what is in any rockspec, rock, directory or tree."),
         Entry("new", "new", _KONG, "Start a Kong plugin project that passes its own check.", changes=True),
+        Entry("schema", "schema", _KONG, "Show a plugin's settings, validate a configuration, compare."),
         Entry("check", "check", _KONG, "Check a rock or plugin before it ships.", changes=True),
         Entry("bump", "bump", _KONG, "Raise a plugin's version everywhere at once.", changes=True),
         Entry("explain", "explain", _KONG, "Tell what a gateway's log means, and what to do."),
