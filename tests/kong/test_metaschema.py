@@ -433,6 +433,18 @@ def test_what_loads_and_is_wrong_is_doubted(fields: str, more: str, code: str, p
     assert [(doubt.code, doubt.path) for doubt in doubts(loaded.value)] == [(code, path)]
 
 
+def test_what_comes_from_kong_itself_and_is_not_known_here_is_not_doubted() -> None:
+    loaded = load(
+        "local redis = require 'kong.tools.redis.schema' return { name = 'd', fields = { { config = { type = 'record', "
+        "fields = { { redis = redis.config_schema }, { l = { type = 'array', elements = redis.x, default = { 1 } } } }, "
+        "entity_checks = { { at_least_one_of = { 'redis.host' } } } } } } }"
+    )
+    assert isinstance(loaded.value, dict)
+    assert judge("d", loaded.value) is None
+    assert list(doubts(loaded.value)) == []
+    assert judge("d", {"name": "d", "fields": Opaque("inert")}) is None
+
+
 SEED = """
 return { name = "d", entity_checks = { { at_least_one_of = { "config.a" } } }, fields = {
   { consumer = t.no_consumer }, { protocols = t.protocols_http },

@@ -6,7 +6,7 @@ from pumice.base.value import Value
 from pumice.kong.loaded import Opaque
 from pumice.kong.schema_entity_checks import CHECKERS, checked_fields, definition_at
 from pumice.kong.schema_pattern import PatternError, lua_match
-from pumice.kong.schema_table import NULL, Table, fields_by_name, items, truth
+from pumice.kong.schema_table import NULL, Table, fields_by_name, is_unknown, items, truth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,18 +143,26 @@ def _checks(record: Table, path: str) -> Iterator[Doubt]:
                     "custom_entity_check without 'fn': every request is a 500",
                 )
             for field in checked_fields(name, argument):
-                if definition_at(known, field) is None and not _open(known, field):
+                if definition_at(known, field) is None and not _open(record, field):
                     dead = "never finds it" if name in _PASS_WITHOUT else "can never pass or never runs"
                     yield Doubt(
                         "schema-check", _joined(path, name), f"there is no field '{field}': the check {dead}"
                     )
 
 
-def _open(known: dict[str, Table], path: str) -> bool:
-    """Whether nobody knows here what lies below: a map, a foreign field, a field of the entity itself."""
-    head = path.partition(".")[0]
-    field = known.get(head)
-    return "." in path and field is not None and field.get("type") in ("map", "foreign", "json")
+def _open(record: Table, path: str) -> bool:
+    """Whether nobody knows here what stands at `path`: below a map, or in what is not real."""
+    head, _, tail = path.partition(".")
+    fields = record.get("fields")
+    if is_unknown(fields) or any(is_unknown(entry) for entry in items(fields)):
+        return True
+    for entry in items(fields):
+        field = entry.get(head) if isinstance(entry, dict) else None
+        if is_unknown(field):
+            return True
+        if isinstance(field, dict) and tail:
+            return field.get("type") in ("map", "foreign", "json") or _open(field, tail)
+    return False
 
 
 def _joined(path: str, name: str) -> str:

@@ -247,6 +247,8 @@ def is_integral(value: object) -> bool:
 
 
 def _required(definition: object, name: str) -> Table:
+    if is_unknown(definition):
+        return {"type": "any"}
     if not isinstance(definition, dict):
         raise LuaFault(f"attempt to index field '{name}' (a {lua_type(definition)} value)")
     return {**definition, "required": True}

@@ -91,6 +91,8 @@ def items(table: object) -> Iterator[object]:
 def fields_by_name(schema: Table) -> dict[str, Table]:
     """The fields of a record, in order; of two with one name the last counts. Raises LuaFault."""
     fields = schema.get("fields")
+    if is_unknown(fields):
+        return {}
     if not isinstance(fields, dict):
         raise LuaFault(f"attempt to index field 'fields' (a {lua_type(fields)} value)")
     found: dict[str, Table] = {}
