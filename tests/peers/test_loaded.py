@@ -49,7 +49,7 @@ http {
   lua_package_cpath "TREE/lib/lua/5.1/?.so;;";
   init_by_lua_block {
     -- Typedefs are the package's own stand-ins: what Kong itself would answer is not seen here.
-    package.preload["kong.db.schema.typedefs"] = function() return dofile "STANDINS/typedefs.lua" end
+    package.preload["kong.db.schema.typedefs"] = function() return assert(loadfile "STANDINS/typedefs.lua")(ngx.null, {}) end
     -- The few functions of Kong's PDK that the example uses, on the real ngx.
     local function join(...) local out = {} for i = 1, select("#", ...) do out[i] = tostring((select(i, ...))) end return table.concat(out) end
     local log = setmetatable({}, { __call = function(_, ...) ngx.log(ngx.NOTICE, join(...)) end,
