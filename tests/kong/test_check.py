@@ -484,10 +484,16 @@ def test_fields_are_a_list_of_single_fields(demo: Demo, fields: str, words: str)
     ("fields", "words"),
     [
         ("{}", "abstract field was not specialized"),
-        ('{ { config = { type = "array", elements = { type = "string" } } } }', "cannot change type in a specialized field"),
+        (
+            '{ { config = { type = "array", elements = { type = "string" } } } }',
+            "cannot change type in a specialized field",
+        ),
         ("{ { config = 5 } }", "'config' must be a table"),
         ('{ { config = { type = "record" } } }', "must declare 'fields'"),
-        ('{ { config = { type = "record", fields = { a = {} } } } }', 'schema violation (fields.1: { fields = "expected an array" })'),
+        (
+            '{ { config = { type = "record", fields = { a = {} } } } }',
+            'schema violation (fields.1: { fields = "expected an array" })',
+        ),
     ],
 )
 def test_config_is_a_record_with_a_list_of_fields(demo: Demo, fields: str, words: str) -> None:
