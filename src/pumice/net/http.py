@@ -303,5 +303,5 @@ def _unreachable(address: Address) -> TransientError:
 def _tls_failure(address: Address, error: Exception) -> FetchError:
     return FetchError(
         f"the connection to {address.host}:{address.port} is not safe: {error}",
-        hint="check the host's certificate; --no-check-certificates goes on without, and can be deceived",
+        hint="check the host's certificate; check_certificates = false in the configuration does without",
     )
