@@ -161,7 +161,7 @@ def cleaned_version(text: str) -> str | None:
 
 def line_of(source: bytes, word: str) -> int | None:
     """The first line that assigns to or defines `word`."""
-    name = re.escape(word.encode())
+    name = re.escape(word.encode("utf-8", "surrogateescape"))
     match = re.search(rb"\b" + name + rb"\s*=|\bfunction\b[^\n(]*[.:]" + name + rb"\s*\(", source)
     return source.count(b"\n", 0, match.start()) + 1 if match else None
 
