@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pumice.cluster.plan import Batch, Plan
 
 __all__ = [
-    "BACK", "DONE", "FAILED", "PROVED", "REVERTED", "STUCK", "UNTOUCHED", "WAITING", "Act", "Outcome", "next_act",
+    "BACK", "DONE", "FAILED", "PROVED", "REVERTED", "STUCK", "UNTOUCHED", "WAITING", "Act", "Outcome",
+    "next_act",
 ]  # fmt: skip
 
 WAITING, PROVED, DONE = "waiting", "proved", "done"
