@@ -203,6 +203,7 @@ def test_a_size_is_short_and_right_within_five_percent(size: int) -> None:
 def test_a_plain_line_names_what_begins() -> None:
     assert told(URL + "a.rock", "a.rock", 1234) == "Downloading a.rock (1.2 kB)"
     assert told(URL + "a.rock", "a.rock", None) == "Downloading a.rock"
+    assert told("upload+" + URL + "a.rock", "a.rock", 1234) == "Uploading a.rock (1.2 kB)"
     assert told("compile x", "Compiling x 1.0-1", 7) == "Compiling x 1.0-1"
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pumice.base.progress import UPLOAD
 from pumice.errors import FetchError, PumiceError, UsageError
 from pumice.net.connections import Connections
+from pumice.net.parallel import attempt_all
 from pumice.net.reference import parse_reference
 from pumice.net.registry import Registry
 from pumice.net.registry_auth import Login, find_login
@@ -476,3 +478,104 @@ def test_a_broken_login_is_no_traceback(auths: object) -> None:
         assert find_login({"auths": auths}, "x.y", "a") is None
     except PumiceError as error:
         assert "docker login" in error.hint
+
+
+class Told:
+    """Progress that is written down."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, int] = {}
+        self.least = 0
+        self.under_way: set[str] = set()
+
+    def started(self, task: str, label: str, total: int | None = None) -> None:
+        assert label == DIGEST[7:19]
+        assert total == len(DATA)
+        self.done[task] = 0
+        self.under_way.add(task)
+
+    def advanced(self, task: str, amount: int = 1) -> None:
+        self.done[task] += amount
+        self.least = min(self.least, self.done[task])
+
+    def finished(self, task: str) -> None:
+        self.under_way.discard(task)
+
+    def message(self, level: str, text: str) -> None:
+        raise AssertionError(text)
+
+
+@pytest.mark.parametrize("chunk", [1000, 1 << 20])
+def test_the_progress_of_an_upload_is_what_the_registry_has(
+    chunk: int, fake: Fake, client: Registry, tmp_path: Path
+) -> None:
+    """Bytes that have to be sent again, after a failure or a log-in, count once; the same on the way back."""
+    honest = Honest()
+    trouble = iter([503, 401, 503])
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if body and (status := next(trouble, None)):
+            return status, {"WWW-Authenticate": "Basic realm=x"}, b""
+        return honest(method, path, headers, body)
+
+    fake.answer = answer
+    told = Told()
+    assert upload(client, "team/demo", DIGEST, len(DATA), reader, chunk=chunk, progress=told)
+    (task,) = told.done
+    assert task.startswith(UPLOAD)
+    assert told.done[task] == len(DATA)
+    assert (told.least, told.under_way) == (0, set())
+    fake.answer = lambda *_: (200, {}, DATA)
+    client.save_blob("team/demo", DIGEST, len(DATA), str(tmp_path / "blob"), progress=told)
+    assert list(told.done.values()) == [len(DATA)] * 2
+    assert told.under_way == set()
+
+
+def test_a_long_upload_survives_more_failures_than_there_are_tries(fake: Fake, client: Registry) -> None:
+    honest = Honest()
+    count = iter(range(1000))
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if method == "PATCH" and next(count) % 3 != 0:
+            return 500, {}, b""
+        return honest(method, path, headers, body)
+
+    fake.answer = answer
+    assert send(client, chunk=300)
+    assert honest.uploads == 1
+    assert honest.blobs == {DIGEST: DATA}
+
+
+def test_a_registry_is_not_asked_again_before_it_wants_to_be(fake: Fake) -> None:
+    pauses: list[float] = []
+    answers = iter([(429, "7"), (503, "99999"), (503, ""), (200, "")])
+
+    def answer(*_: object) -> Answer:
+        status, after = next(answers)
+        return status, {"Retry-After": after} if after else {}, b""
+
+    fake.answer = answer
+    with Connections(timeout=5, stall=3) as connections:
+        client = Registry(
+            fake.base, connections, login=None, scopes=(), user_agent="test", pause=pauses.append
+        )
+        assert client.has_blob("team/demo", DIGEST)
+    assert pauses == [7.0, 60.0, 2.0]
+
+
+def test_threads_that_are_refused_at_once_log_in_once(fake: Fake, client: Registry) -> None:
+    """All four are refused before the first has its token."""
+    refused = threading.Barrier(4, timeout=20)
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if path.startswith("/token"):
+            return 200, {}, b'{"token": "T"}'
+        if headers.get("authorization") != "Bearer T":
+            refused.wait()
+            return 401, challenge(fake.base), b""
+        return 200, {}, b""
+
+    fake.answer = answer
+    tasks = [lambda: client.has_blob("team/demo", DIGEST)] * 4
+    assert attempt_all(tasks, width=4) == [True] * 4
+    assert len([path for _, path, _ in fake.seen if path.startswith("/token")]) == 1

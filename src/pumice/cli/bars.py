@@ -5,6 +5,7 @@ A `Board` remembers the tasks; `render` turns them into lines. Both are told the
 
 from __future__ import annotations
 
+from pumice.base.progress import UPLOAD
 from pumice.base.value import Value
 
 TYPE_CHECKING = False
@@ -93,7 +94,8 @@ def told(task: str, label: str, total: int | None) -> str:
     """A task that begins as one plain line, for logs and whatever else cannot draw."""
     if not counts_bytes(task):
         return _readable(label)
-    return f"Downloading {_readable(label)}" + ("" if total is None else f" ({human_size(total)})")
+    doing = "Uploading" if task.startswith(UPLOAD) else "Downloading"
+    return f"{doing} {_readable(label)}" + ("" if total is None else f" ({human_size(total)})")
 
 
 def worth_a_line(task: str, total: int | None) -> bool:

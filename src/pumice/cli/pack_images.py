@@ -14,10 +14,10 @@ __all__ = ["pack_image"]
 
 def pack_image(arguments: Arguments, session: Session) -> str:
     """What to print: where the image is, or the text of the Dockerfile."""
+    from pumice.operation.needed_rocks import needed_rocks
     from pumice.operation.pack import rock_to_pack
     from pumice.operation.ship_oci import (
         check_lua,
-        needed_rocks,
         oci_image,
         push_image,
         push_on_base,
@@ -47,8 +47,8 @@ def pack_image(arguments: Arguments, session: Session) -> str:
             image = oci_image(rock, work, artifact=arguments.flag("artifact"))
             if to is None:
                 return f"Packed: {write_image(image, rock, config)}"
-            return f"Pushed: {push_image(image, to, config)}"
-        needed = needed_rocks(rock, session.trees, config, terminal)
+            return f"Pushed: {push_image(image, to, config, terminal)}"
+        needed = needed_rocks(rock, session.trees, config, terminal, otherwise="the base must have it")
         assert base is not None
         if as_text:
             from pumice.kong.oci_base import dockerfile

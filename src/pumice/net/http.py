@@ -10,7 +10,7 @@ from pumice.net.connections import basic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse
 
@@ -25,6 +25,7 @@ __all__ = [
     "TransientError",
     "exchange",
     "give_back",
+    "pause_asked",
     "redirected",
     "request",
 ]
@@ -34,6 +35,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 _MISSING = (404, 410)
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _CHUNK = 1 << 17
+_PIECE_SENT = 1 << 17
 _SMALL_REST = 1 << 14
 _REST_TIME = 0.5
 # Fewer bytes than these in a stall's time are no download, however regularly they come.
@@ -162,7 +164,7 @@ def request(
     reason = response.reason if response.reason and response.reason.isprintable() else ""
     text = f"{shown_url(address.url)} answers {response.status} {reason}".rstrip()
     if response.status in TRANSIENT:
-        raise TransientError(text, pause=_pause(response.headers.get("retry-after", "")))
+        raise TransientError(text, pause=pause_asked(response))
     hints = {
         401: "give user and password in the URL (https://user:password@...) or in ~/.netrc",
         403: "the server refuses this user; check your access",
@@ -174,9 +176,9 @@ def request(
     raise error(text, hint=hints.get(response.status, "check the URL in a browser"))
 
 
-def _pause(text: str) -> float:
-    """The seconds of a Retry-After, which is a number or a date; 0 for neither."""
-    text = text.strip()
+def pause_asked(response: BaseHTTPResponse) -> float:
+    """The seconds of the answer's Retry-After, which is a number or a date; 0 for neither."""
+    text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
     if not text:
@@ -219,14 +221,22 @@ def exchange(
     *,
     method: str = "GET",
     body: bytes | None = None,
+    sent: Callable[[int], None] | None = None,
 ) -> BaseHTTPResponse:
-    """The head of whatever is answered, redirects too. Raises TransientError, or FetchError for bad TLS."""
+    """The head of whatever is answered, redirects too. Raises TransientError, or FetchError for bad TLS.
+
+    `sent` is told how many bytes of the body have gone out, piece by piece.
+    """
     import urllib3
 
     manager = connections.manager(address)
+    outgoing: bytes | Iterator[bytes] | None = body
+    if body and sent is not None:
+        outgoing = _going(body, sent)
+        headers = {**headers, "Content-Length": str(len(body))}
     try:
         response = manager.request(
-            method, address.url, body=body, headers=headers, preload_content=False, redirect=False
+            method, address.url, body=outgoing, headers=headers, preload_content=False, redirect=False
         )
         _acknowledge(response)
         return response
@@ -252,6 +262,14 @@ def exchange(
         raise FetchError(f"{shown_url(address.url)} is no valid URL", hint="check its spelling") from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _unreachable(address) from error
+
+
+def _going(data: bytes, sent: Callable[[int], None]) -> Iterator[bytes]:
+    """The body, piece by piece; each is told of when the next is asked for."""
+    for start in range(0, len(data), _PIECE_SENT):
+        piece = data[start : start + _PIECE_SENT]
+        yield piece
+        sent(len(piece))
 
 
 def give_back(response: BaseHTTPResponse) -> None:

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import os
 import time
+from _thread import allocate_lock
 
+from pumice.base.progress import Silent
 from pumice.base.value import Value
 from pumice.errors import DataError, FetchError
 from pumice.net.address import parse_address
-from pumice.net.http import REDIRECTS, TRANSIENT, Response, TransientError, exchange, give_back, redirected
+from pumice.net.http import (
+    REDIRECTS,
+    TRANSIENT,
+    Response,
+    TransientError,
+    exchange,
+    give_back,
+    pause_asked,
+    redirected,
+)
 from pumice.net.reference import is_digest
 from pumice.net.registry_auth import answer, body_of
 
@@ -23,17 +34,19 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
+    from pumice.base.progress import Progress
     from pumice.net.connections import Connections
     from pumice.net.registry_auth import Login
 
     T = TypeVar("T")
 
-__all__ = ["Document", "Registry"]
+__all__ = ["Document", "Registry", "short_digest"]
 
 _LARGEST_MANIFEST = 4 << 20
 """The size that every registry takes, by the specification."""
 _LARGEST_ERROR = 1 << 16
 _MOST_HOPS = 5
+_LONGEST_PAUSE = 60.0
 
 
 class Document(Value):
@@ -45,7 +58,7 @@ class Document(Value):
 
 
 class Registry:
-    """One registry, asked by one user; `base` is its URL. Not for several threads at once.
+    """One registry, asked by one user; `base` is its URL. Used by several threads at once.
 
     `scopes` are what a token is asked for, such as `repository:team/plugin:pull,push`. All methods raise
     FetchError: where the registry refuses, does not answer (after `tries`), or is not to be trusted.
@@ -71,6 +84,7 @@ class Registry:
         self._user_agent = user_agent
         self._pause = pause
         self._authorization: str | None = None
+        self._logging_in = allocate_lock()
 
     def manifest(self, repository: str, wanted: str, accept: Sequence[str]) -> Document:
         """The manifest or index of a tag or digest, in one of the media types of `accept`."""
@@ -122,11 +136,14 @@ class Registry:
 
         return self.retried(ask)
 
-    def save_blob(self, repository: str, digest: str, size: int, path: str) -> None:
+    def save_blob(
+        self, repository: str, digest: str, size: int, path: str, *, progress: Progress | None = None
+    ) -> None:
         """The file at `path` is the blob; a download that is cut off goes on where it was, if it may."""
         import hashlib
 
         url = f"{self.base}/v2/{repository}/blobs/{digest}"
+        told = progress or Silent()
 
         def ask() -> None:
             have = os.path.getsize(path) if os.path.exists(path) else 0
@@ -139,6 +156,8 @@ class Registry:
                 give_back(response)
                 raise self._wrong(f"another part of {digest} came than was asked for")
             have = have if goes_on else 0
+            told.started(url, short_digest(digest), size)
+            told.advanced(url, have)
             came = Response(url, response, self._connections.stall)
             try:
                 with open(path, "ab" if goes_on else "wb") as file:
@@ -149,12 +168,16 @@ class Registry:
                                 f"the blob {digest} of {repository} is larger than it should be"
                             )
                         file.write(piece)
+                        told.advanced(url, len(piece))
             finally:
                 came.close()
             if have < size:
                 raise TransientError("the answer was cut off")
 
-        self.retried(ask)
+        try:
+            self.retried(ask)
+        finally:
+            told.finished(url)
         with open(path, "rb") as file:
             found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         if found != digest:
@@ -196,32 +219,34 @@ class Registry:
         return self.retried(ask)
 
     def ask(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        sent: Callable[[int], None] | None = None,
     ) -> BaseHTTPResponse:
         """The answer, after a log-in if need be; only questions (GET, HEAD) follow redirects.
 
-        Raises TransientError too: see `retried`.
+        `sent` is told of the body's bytes as they go. Raises TransientError too: see `retried`.
         """
         address = parse_address(url).replace(credentials=None)
         renewed = False
         hops = 0
         while True:
-            sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **(headers or {})}
+            all_headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **(headers or {})}
             own = address.origin == self._origin
-            if own and self._authorization is not None:
-                sent["Authorization"] = self._authorization
-            response = exchange(address, sent, self._connections, method=method, body=body)
+            used = self._authorization if own else None
+            if used is not None:
+                all_headers["Authorization"] = used
+            response = exchange(address, all_headers, self._connections, method=method, body=body, sent=sent)
             if response.status == 401 and own and not renewed:
                 challenges = response.headers.getlist("www-authenticate")
                 give_back(response)
-                self._authorization = answer(
-                    challenges,
-                    self._scopes,
-                    self._login,
-                    self._connections,
-                    registry=self.base,
-                    user_agent=self._user_agent,
-                )
+                if sent is not None and body:
+                    sent(-len(body))
+                self._log_in(challenges, used)
                 renewed = True
             elif response.status in REDIRECTS and method in ("GET", "HEAD"):
                 location = response.headers.get("location", "")
@@ -233,6 +258,19 @@ class Registry:
             else:
                 return response
 
+    def _log_in(self, challenges: Sequence[str], refused: str | None) -> None:
+        """Another Authorization than the one that was refused; of several threads one asks for it."""
+        with self._logging_in:
+            if self._authorization == refused:
+                self._authorization = answer(
+                    challenges,
+                    self._scopes,
+                    self._login,
+                    self._connections,
+                    registry=self.base,
+                    user_agent=self._user_agent,
+                )
+
     def retried(self, ask: Callable[[], T]) -> T:
         """What `ask` gives, asked again when that may help. Raises FetchError."""
         for left in range(self.tries - 1, -1, -1):
@@ -241,12 +279,12 @@ class Registry:
             except TransientError as error:
                 if not left:
                     raise self.given_up(error) from error
-                self.wait(self.tries - left)
+                self.wait(self.tries - left, error)
         raise AssertionError("unreachable")
 
-    def wait(self, failures: int) -> None:
-        """The pause before another try: longer each time."""
-        self._pause(min(0.25 * 2**failures, 10.0))
+    def wait(self, failures: int, error: TransientError) -> None:
+        """The pause before another try: longer each time, and at least what the registry asked for."""
+        self._pause(max(min(0.25 * 2**failures, 10.0), min(error.pause, _LONGEST_PAUSE)))
 
     def given_up(self, error: TransientError) -> FetchError:
         """The error after the last try."""
@@ -256,14 +294,14 @@ class Registry:
 
     def refusal(self, response: BaseHTTPResponse, doing: str) -> Exception:
         """The error for an answer that is none: TransientError where another try may help."""
-        status = response.status
+        status, pause = response.status, pause_asked(response)
         if status in REDIRECTS:
             give_back(response)
             said = ""
         else:
             said = _said(response, self.base, self._connections)
         if status in TRANSIENT:
-            return TransientError(f"it answers {status}{said}")
+            return TransientError(f"it answers {status}{said}", pause=pause)
         hints = {
             401: f"Log in with `docker login {self.base.partition('://')[2]}`.",
             403: "The user may not do this: check the login and the rights on the repository.",
@@ -278,6 +316,11 @@ class Registry:
 
     def _wrong(self, what: str) -> FetchError:
         return FetchError(f"{self.base}: {what}", hint="The registry is broken or not to be trusted.")
+
+
+def short_digest(digest: str) -> str:
+    """As much of a digest as people look at."""
+    return digest.partition(":")[2][:12]
 
 
 def _digest(data: bytes) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from urllib.parse import urljoin, urlsplit
 
+from pumice.base.progress import UPLOAD, Silent
 from pumice.errors import FetchError
 from pumice.net.address import parse_address
 from pumice.net.http import TransientError, give_back, redirected
+from pumice.net.registry import short_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
+    from pumice.base.progress import Progress
     from pumice.net.registry import Registry
 
 __all__ = ["upload"]
@@ -33,28 +36,38 @@ def upload(
     read: Callable[[int, int], bytes],
     *,
     chunk: int = _CHUNK,
+    progress: Progress | None = None,
 ) -> bool:
     """The repository has the blob; gives whether it had to be sent. `read(start, length)` gives its bytes.
 
+    As many failures in a row as the registry has tries end it; a chunk that came through begins a new row.
     Raises FetchError.
     """
     if registry.has_blob(repository, digest):
         return False
-    sending = _Upload(registry, repository, digest, size, read, chunk)
-    failures = 0
-    while True:
-        try:
-            sending.go_on()
-            return True
-        except TransientError as error:
-            failures += 1
-            if failures >= registry.tries:
-                raise registry.given_up(error) from error
-            registry.wait(failures)
-            # The last request may have come through, and only its answer not.
-            if registry.has_blob(repository, digest):
+    told = progress or Silent()
+    task = f"{UPLOAD}{registry.base}/v2/{repository}/blobs/{digest}"
+    sending = _Upload(registry, repository, digest, size, read, chunk, lambda n: told.advanced(task, n))
+    failures = best = 0
+    told.started(task, short_digest(digest), size)
+    try:
+        while True:
+            try:
+                sending.go_on()
                 return True
-            sending.look()
+            except TransientError as error:
+                if sending.offset - best >= chunk:
+                    best, failures = sending.offset, 0
+                failures += 1
+                if failures >= registry.tries:
+                    raise registry.given_up(error) from error
+                registry.wait(failures, error)
+                # The last request may have come through, and only its answer not.
+                if registry.has_blob(repository, digest):
+                    return True
+                sending.look()
+    finally:
+        told.finished(task)
 
 
 class _Upload:
@@ -66,6 +79,7 @@ class _Upload:
         size: int,
         read: Callable[[int, int], bytes],
         chunk: int,
+        advanced: Callable[[int], None],
     ) -> None:
         self._registry = registry
         self._repository = repository
@@ -75,15 +89,19 @@ class _Upload:
         self._chunk = chunk
         self._start = f"{registry.base}/v2/{repository}/blobs/uploads/"
         self._location: str | None = None
-        self._offset = 0
+        self._advanced = advanced
+        self._shown = 0
+        self.offset = 0
+        """So many bytes are known to have come."""
 
     def go_on(self) -> None:
         """Sends what is missing. Raises TransientError where `look` and another try may help."""
         if self._location is None:
             response = self._registry.ask("POST", self._start, body=b"")
             self._expect(response, (202,))
-            self._offset = 0
-        while self._size - self._offset > self._chunk:
+            self.offset = 0
+        self._sent(self.offset - self._shown)
+        while self._size - self.offset > self._chunk:
             self._patch()
         self._finish()
 
@@ -97,38 +115,46 @@ class _Upload:
                 self._forget(response)
                 return
             self._expect(response, (204,))
-            self._offset = self._reached(response)
+            self.offset = self._reached(response)
         except TransientError:
             self._location = None
 
     def _patch(self) -> None:
-        data = self._read(self._offset, self._chunk)
-        end = self._offset + len(data)
-        response = self._registry.ask("PATCH", self._place(), headers=self._headers(data), body=data)
+        data = self._read(self.offset, self._chunk)
+        end = self.offset + len(data)
+        response = self._registry.ask(
+            "PATCH", self._place(), headers=self._headers(data), body=data, sent=self._sent
+        )
         self._expect(response, (202,))
         reached = self._reached(response)
         if reached != end:
             if reached > end:
                 raise self._wrong(f"it has {reached} bytes of an upload of which {end} were sent")
-            self._offset = reached
+            self.offset = reached
             raise TransientError(f"it took {reached} bytes of {end}")
-        self._offset = end
+        self.offset = end
+        self._sent(self.offset - self._shown)
 
     def _finish(self) -> None:
-        data = self._read(self._offset, self._size - self._offset)
+        data = self._read(self.offset, self._size - self.offset)
         place = self._place()
         url = f"{place}{'&' if urlsplit(place).query else '?'}digest={self._digest}"
-        headers = self._headers(data) if self._offset else {"Content-Type": "application/octet-stream"}
-        response = self._registry.ask("PUT", url, headers=headers, body=data)
+        headers = self._headers(data) if self.offset else {"Content-Type": "application/octet-stream"}
+        response = self._registry.ask("PUT", url, headers=headers, body=data, sent=self._sent)
         told = response.headers.get("docker-content-digest", self._digest)
         self._expect(response, (201, 204), follow=False)
         if told != self._digest:
             raise self._wrong(f"it took the blob {self._digest} for {told}")
 
+    def _sent(self, amount: int) -> None:
+        """Shows so many bytes more; fewer where some have to be sent again."""
+        self._shown += amount
+        self._advanced(amount)
+
     def _headers(self, data: bytes) -> dict[str, str]:
         return {
             "Content-Type": "application/octet-stream",
-            "Content-Range": f"{self._offset}-{self._offset + len(data) - 1}",
+            "Content-Range": f"{self.offset}-{self.offset + len(data) - 1}",
         }
 
     def _place(self) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
-from pumice.base.progress import Silent
-from pumice.errors import FetchError, Interrupted
+from pumice.base.progress import Shared, Silent
+from pumice.errors import FetchError
 from pumice.net.address import shown_url
 from pumice.net.cache import sha256_hex
 from pumice.net.fetch import USER_AGENT
@@ -47,7 +47,7 @@ class Session:
         self.tries = tries
         self.user_agent = user_agent
         self.clock = clock
-        self.progress = _Shared(progress or Silent())
+        self.progress = Shared(progress or Silent())
         self._environment = environment
         self._timeout = timeout
         self._stall = stall
@@ -106,37 +106,6 @@ class Session:
     def note_whole_only(self, url: str) -> None:
         """The server of this URL is not asked for parts of files again by this command."""
         self._whole_only.add(_origin(url))
-
-
-class _Shared:
-    """Progress told from several threads, one at a time; after `stop` it ends the threads that tell it."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._lock = allocate_lock()
-        self._stopped = False
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    def started(self, task: str, label: str, total: int | None = None) -> None:
-        with self._lock:
-            self._progress.started(task, label, total)
-
-    def advanced(self, task: str, amount: int = 1) -> None:
-        if self._stopped:
-            raise Interrupted("stopped", signal_number=2)
-        with self._lock:
-            self._progress.advanced(task, amount)
-
-    def finished(self, task: str) -> None:
-        with self._lock:
-            if not self._stopped:
-                self._progress.finished(task)
-
-    def message(self, level: str, text: str) -> None:
-        with self._lock:
-            self._progress.message(level, text)
 
 
 def key_of(url: str) -> str:

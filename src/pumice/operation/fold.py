@@ -10,6 +10,7 @@ from pumice.kong.package import module_of_path
 from pumice.kong.plugin_files import files_of_plugins, rocks_needed
 from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
 from pumice.kong.single_file import LuaSource, fold, place_in
+from pumice.operation.needed_rocks import needed_rocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def fold_plugins(
     Both forms are loaded, as a gateway would, and compared. Raises CheckError when the folded one lacks a
     module, or is another plugin in any way that can be seen.
     """
-    rocks = [rock, *_dependencies(rock, trees, config, progress)]
+    needed = needed_rocks(rock, trees, config, progress, otherwise="nothing of it is folded in")
+    rocks = [rock, *needed]
     sources = {module: source for each in reversed(rocks) for module, source in lua_sources(each).items()}
     c_modules = frozenset(
         os.path.splitext(file.path)[0].replace("/", ".") for each in rocks for file in each.section("lib")
@@ -97,30 +99,6 @@ def load_plugin(name: str, sources: Mapping[str, LuaSource]) -> tuple[Loaded, Lo
             hint="`pumice check` on the plugin's source tells more.",
         )
     return outcome.loaded[0], outcome.loaded[1]
-
-
-def _dependencies(rock: Rock, trees: Sequence[TreeSpec], config: Config, progress: Progress) -> list[Rock]:
-    """The rocks that it needs and the gateway does not bring, as far as they are installed."""
-    from pumice.operation.listing import find_installed
-    from pumice.rock.constraint import matches
-    from pumice.tree.installed import open_installed
-
-    found: dict[str, Rock] = {}
-    waiting = list(rocks_needed(rock))
-    while waiting:
-        wanted = waiting.pop(0)
-        if wanted.name in found or wanted.name == rock.name:
-            continue
-        # newest first
-        installed = find_installed(trees, wanted.name, None, progress, substring=False)
-        fitting = [each for each in installed if matches(each.version, wanted.constraints)]
-        if not fitting:
-            progress.message("warning", f"{wanted.text} is not installed here, so nothing of it is folded in")
-            continue
-        at = fitting[0]
-        found[wanted.name] = open_installed(at.tree, at.name, at.version, config.platforms)
-        waiting += rocks_needed(found[wanted.name])
-    return list(found.values())
 
 
 def _compare(name: str, sources: Mapping[str, LuaSource], folded: Folded) -> None:
