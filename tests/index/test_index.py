@@ -17,8 +17,9 @@ from pumice.base.progress import Silent
 from pumice.errors import FetchError, NotFoundError, UsageError
 from pumice.index.build import build_index
 from pumice.index.index import Query, default_archs
-from pumice.index.release import Candidate, Offer, is_changing
+from pumice.index.release import Candidate, Offer
 from pumice.rock.constraint import parse_constraints
+from pumice.rock.version import is_changing
 
 
 def plain(folder: Path) -> None:

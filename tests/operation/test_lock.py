@@ -468,6 +468,35 @@ def test_sources_that_are_not_here_are_not_asked_for_offline(bench: Bench):
         bench.lock(offline=True)
 
 
+def test_locked_sources_come_from_the_cache_by_their_digest(
+    bench: Bench, repository: Path, serve: Callable[[Path], str]
+):
+    """Neither the archive nor the repository is there any more, and the tag had been moved meanwhile."""
+    served = bench.folder / "served"
+    archive(served / "stem.tar.gz", "return 'stem'\n")
+    bare = served / "leaf.git"
+    git(bench.folder, "clone", "-q", "--bare", str(repository), str(bare))
+    git(bare, "update-server-info")
+    url = serve(served)
+    for name, where in (("leaf", f"git+{url}/leaf.git"), ("stem", f"{url}/stem.tar.gz")):
+        more = ', tag = "v1"' if name == "leaf" else ""
+        text = bench.rockspec(name, "1.0-1", where, more=more).replace(f'"{name}.lua"', '"leaf.lua"')
+        (bench.server / f"{name}-1.0-1.rockspec").write_text(text)
+    bench.serve()
+    bench.needs("leaf", "stem")
+    bench.lock()
+    for path in (served / "stem.tar.gz", bare / "info" / "refs"):
+        path.unlink()
+    bench.sync(offline=True)
+    assert bench.module("leaf") == "return 'first'\n" and bench.module("stem") == "return 'stem'\n"
+    assert bench.sync(tree=bench.folder / "other").installed
+    (kept,) = [path for path in (bench.cache / "files").glob("*/*") if b"first" in path.read_bytes()]
+    kept.chmod(0o644)
+    kept.write_bytes(kept.read_bytes().replace(b"first", b"evil!"))
+    with pytest.raises(FetchError):
+        bench.sync(tree=bench.folder / "third", offline=True)
+
+
 def test_what_a_locked_rock_needs_to_be_built_comes_with_it(bench: Bench, repository: Path):
     rockspec = bench.rockspec("leaf", "1.0-1", f"git+file://{repository}")
     (bench.server / "leaf-1.0-1.rockspec").write_text(rockspec + 'build_dependencies = { "maker" }\n')

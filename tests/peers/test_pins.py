@@ -175,6 +175,66 @@ def test_the_lock_of_the_sources_holds(ours: Run, app: Path, tree: Path, command
     assert own(tree).read_text() == OLDER
 
 
+@pytest.mark.parametrize("command", ["install", "build"])
+@pytest.mark.parametrize("kind", ["rockspec", "src", "all"])
+@pytest.mark.parametrize("lock", [True, False])
+def test_by_name_the_lock_of_sources_or_rock_holds_and_one_here_never(
+    either: Run, server: str, app: Path, tree: Path, tmp_path: Path, command: str, kind: str, lock: bool
+) -> None:
+    if kind == "all" and command == "build":
+        pytest.skip("build takes no binary rocks")
+    folder = Path(server.partition("=")[2])
+    path = archived(app, lock=lock)
+    if kind == "rockspec":
+        shutil.copy(path, folder)
+    elif kind == "src":
+        either("pack", str(path), cwd=folder)
+    else:
+        either("make", cwd=app)
+        either("pack", "app", cwd=folder)
+        shutil.rmtree(tree)
+    words = ["luarocks-admin", "make_manifest", "."]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=60)
+    (tmp_path / "luarocks.lock").write_text(MADE if lock else OLDER)
+    text = either(command, "app", cwd=tmp_path).stdout
+    version = "1.0-1" if lock else "2.0-1"
+    assert installed(tree) == {"app 1.0-1", f"leaf {version}", f"stem {version}"}
+    assert ("Using dependencies pinned in lockfile: " in text) == lock == own(tree).exists()
+    if lock:
+        assert own(tree).read_text() == OLDER
+
+
+def test_by_name_with_pin_no_lock_is_heeded(
+    either: Run, server: str, app: Path, tree: Path, tmp_path: Path
+) -> None:
+    folder = Path(server.partition("=")[2])
+    shutil.copy(archived(app, lock=True), folder)
+    words = ["luarocks-admin", "make_manifest", "."]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=60)
+    either("install", "--pin", "app", cwd=tmp_path)
+    assert installed(tree) == {"app 1.0-1", "leaf 2.0-1", "stem 2.0-1"}
+    assert without_lua(own(tree)) == MADE
+    assert not (tmp_path / "luarocks.lock").exists()
+
+
+@pytest.mark.parametrize("command", ["make", "build"])
+def test_pin_and_pack_write_what_an_empty_tree_would_get(
+    either: Run, app: Path, tree: Path, command: str
+) -> None:
+    """The rock has it, and after `make` this directory too; no tree changes, and no lock is heeded."""
+    (app / "luarocks.lock").write_text(OLDER)
+    path = archived(app, lock=True) if command == "build" else None
+    words = [str(path)] if path else []
+    either(command, "--pin", "--pack-binary-rock", *words, cwd=app)
+    with zipfile.ZipFile(app / "app-1.0-1.all.rock") as rock:
+        packed = rock.read("luarocks.lock").decode()
+    (app / "packed").write_text(packed)
+    assert without_lua(app / "packed") == MADE
+    if command == "make":
+        assert without_lua(app / "luarocks.lock") == MADE
+    assert not tree.exists() or not installed(tree)
+
+
 def test_a_lock_here_goes_before_that_of_the_sources(ours: Run, app: Path, tree: Path) -> None:
     path = archived(app, lock=True)
     (path.parent / "luarocks.lock").write_text(MADE)

@@ -116,6 +116,27 @@ def test_an_unpacked_binary_rock_has_the_rocks_own_files(template: Path, tmp_pat
     assert (folder / "rock_manifest").is_file()
 
 
+@pytest.mark.parametrize("who", ["pumice", "luarocks"])
+def test_another_branch_is_built_if_asked(
+    request: pytest.FixtureRequest, who: str, tmp_path: Path, tree: Path
+) -> None:
+    repository = tmp_path / "branched"
+    repository.mkdir()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q", "-b", "main"], ["checkout", "-q", "-b", "side"]):
+        subprocess.run([*git, *words], cwd=repository, check=True, timeout=60)
+        (repository / "branched.lua").write_text(f"return '{words[-1]}'\n")
+        subprocess.run([*git, "add", "-A"], cwd=repository, check=True, timeout=60)
+        subprocess.run([*git, "commit", "-qm", "x"], cwd=repository, check=True, timeout=60)
+    text = f'package = "branched" version = "1.0-1" source = {{ url = "git+file://{repository}", branch = "main" }}'
+    text += ' build = { type = "builtin", modules = { branched = "branched.lua" } }'
+    path = tmp_path / "branched-1.0-1.rockspec"
+    path.write_text(text)
+    for branch in ("main", "side"):
+        request.getfixturevalue(who)("build", *([] if branch == "main" else ["--branch=side"]), str(path))
+        assert (tree / "share/lua/5.1/branched.lua").read_text() == f"return '{branch}'\n"
+
+
 def test_a_source_directory_that_is_not_in_the_archive_leaves_no_rock(
     rockspec: Path, tmp_path: Path, pumice: Run
 ) -> None:

@@ -35,6 +35,7 @@ def install_options(arguments: Arguments, session: Session, command: str) -> Ins
         dry_run=arguments.flag("dry_run"),
         offline=arguments.flag("offline"),
         pin=arguments.flag("pin"),
+        branch=arguments.text("branch"),
         check_lua_versions=arguments.flag("check_lua_versions"),
     )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from zlib import crc32
 
 from pumice.errors import ArchiveError, DataError, FetchError, NotFoundError, PumiceError
-from pumice.index.release import Facts, is_changing
+from pumice.index.release import Facts
 from pumice.net.cache import Answer, sha256_hex
 from pumice.net.session import key_of
 from pumice.rock.dependency import parse_dependency
 from pumice.rock.filename import rockspec_filename
+from pumice.rock.version import is_changing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -32,10 +32,9 @@ if TYPE_CHECKING:
             """As `entries`, with the digests of the files if the server tells them at all."""
 
 
-__all__ = ["Candidate", "Entry", "Facts", "File", "Offer", "is_changing", "is_source"]
+__all__ = ["Candidate", "Entry", "Facts", "File", "Offer", "is_source"]
 
 _SOURCES = ("src", "rockspec")
-_UNRELEASED = ("scm", "dev", "cvs")
 
 
 class Facts(Value):
@@ -132,8 +131,3 @@ class Candidate(Value):
 def is_source(arch: str) -> bool:
     """Whether a file of this arch has to be built."""
     return arch in _SOURCES
-
-
-def is_changing(version: str) -> bool:
-    """Whether the version names a line of development, whose files are published over and over."""
-    return version.startswith(_UNRELEASED)

@@ -47,6 +47,8 @@ class Wanted(Value):
     expect: Literal["zip", "gzip"] | None = None
     released: bool = True
     """Its content never changes under this URL."""
+    max_age: float = _CHANGING_AGE
+    """For how many seconds what came from this URL is taken again, if it is not released."""
 
 
 class Downloader:
@@ -207,7 +209,7 @@ class Downloader:
             if answer is None or answer.absent:
                 continue
             now = self._session.clock()
-            if wanted.released or self.offline or answer.is_fresh(now, _CHANGING_AGE):
+            if wanted.released or self.offline or answer.is_fresh(now, wanted.max_age):
                 known.append((url, answer.sha256))
         return known
 

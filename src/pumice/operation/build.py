@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from pumice.operation.build_dependencies import FromServers
 from pumice.operation.install import Outcome, install_rocks
-from pumice.operation.obtain import local_file, obtain
+from pumice.operation.obtain import Manner, local_file, obtain
 from pumice.operation.requests import Requests, parse_requests
 from pumice.operation.work_dir import WorkDir
 
@@ -36,16 +37,41 @@ def build(
     """
     requests = parse_requests(words, options.namespace)
     with WorkDir(config, "build") as work:
-        files = [local_file(each, config, progress, work) for each in requests.files]
+        files = [local_file(each, config, progress, work, offline=options.offline) for each in requests.files]
         if requests.names:
             files += _sources(requests.names, config, options, progress, work)
-        rocks = [obtain(each, config, progress, work, options.namespace) for each in files]
+        finder = FromServers(config, options, progress, work)
+        manner = Manner(
+            namespace=options.namespace,
+            offline=options.offline,
+            branch=options.branch,
+            finder=finder,
+            pins=not options.pin,
+        )
+        rocks = [obtain(each, config, progress, work, manner) for each in files]
         if not pack:
-            return install_rocks(Requests(), rocks, config, options, progress, work, built=rocks), ()
+            beside = finder.beside(rocks)
+            outcome = install_rocks(
+                Requests(),
+                rocks,
+                config,
+                options,
+                progress,
+                work,
+                built=rocks,
+                beside=beside,
+                here=not requests.names,
+            )
+            return outcome, ()
         from pumice.rock.rockfile import rock_filename_of, write_rock
 
         packed = []
         for rock in rocks:
+            if options.pin:
+                from pumice.operation.pins import pins_in_empty_tree, with_pins
+
+                pins = pins_in_empty_tree(rock.rockspec, config, options, progress, work)
+                rock = with_pins(rock, pins)
             packed.append(os.path.join(config.cwd, rock_filename_of(rock)))
             write_rock(rock, packed[-1])
         return Outcome(), tuple(packed)

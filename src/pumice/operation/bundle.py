@@ -57,7 +57,7 @@ def bundle(
     """
     from pumice.operation.deploy import InstallOptions
     from pumice.operation.gather import Gathering
-    from pumice.operation.obtain import obtain
+    from pumice.operation.obtain import Manner, obtain
     from pumice.operation.requests import parse_requests
     from pumice.operation.resolve import Wanted
     from pumice.operation.servers import Servers
@@ -66,7 +66,7 @@ def bundle(
 
     requests = parse_requests(words)
     with WorkDir(config, "bundle") as work:
-        given = [obtain(each, config, progress, work) for each in requests.files]
+        given = [obtain(each, config, progress, work, Manner(offline=offline)) for each in requests.files]
         for other in requests.bundles:
             given += open_bundle(os.path.join(config.cwd, other), config, work)
         names = []
@@ -85,7 +85,7 @@ def bundle(
                 servers,
                 Wanted(tuple(names), tuple(given)),
                 config.replace(tree=empty, trees=(empty,)),
-                InstallOptions("bundle"),
+                InstallOptions("bundle", offline=offline),
                 progress,
                 work,
             )

@@ -43,6 +43,8 @@ class InstallOptions(Value):
     """Ask no server; the cache has to have everything."""
     pin: bool = False
     """Write a `luarocks.lock`, and heed none."""
+    branch: str | None = None
+    """What to check out instead of a rockspec's `source.branch`."""
     check_lua_versions: bool = False
     """Where nothing is found, look whether it is there for other Lua versions."""
     prefer: str = "server"

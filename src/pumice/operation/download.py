@@ -7,12 +7,12 @@ import os
 from pumice.base.value import Value
 from pumice.errors import NotFoundError, PumiceError, UsageError
 from pumice.index.index import Query
-from pumice.index.release import is_changing
 from pumice.operation.change import provided_rocks
 from pumice.operation.other_luas import not_found
 from pumice.operation.search import exact_version
 from pumice.operation.servers import Servers, release_of
 from pumice.operation.work_dir import WorkDir
+from pumice.rock.version import is_changing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import os
 
 from pumice.archive.member import Entry
 from pumice.build.build import BuildOptions, build_rock
-from pumice.errors import BuildError, DependencyError
-from pumice.operation.change import installed_rocks
+from pumice.errors import BuildError
+from pumice.operation.build_dependencies import building_config, check_build_dependencies
 from pumice.operation.make import read_rockspec
 from pumice.operation.pins import read_pin_file, with_pins
 from pumice.rock.filename import rock_filename
@@ -18,8 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pumice.base.config import Config
+    from pumice.base.config import Config, TreeSpec
     from pumice.base.progress import Progress
+    from pumice.operation.obtain import Manner
     from pumice.operation.work_dir import WorkDir
     from pumice.rock.rock import Rock
     from pumice.rock.rockspec import Rockspec
@@ -27,49 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["build_from", "build_rockspec", "build_source_rock", "fetch_as_source_rock"]
 
 
-def build_rockspec(
-    path: str,
-    config: Config,
-    progress: Progress,
-    work: WorkDir,
-    namespace: str | None = None,
-    *,
-    solved: bool = False,
-) -> Rock:
+def build_rockspec(path: str, config: Config, progress: Progress, work: WorkDir, manner: Manner) -> Rock:
     """The rock that a rockspec describes, built from the sources that it names.
 
-    `work` keeps the sources until the rock has been deployed; `solved` as in `obtain`. Raises PumiceError.
+    `work` keeps the sources until the rock has been deployed. Raises PumiceError.
     """
     rockspec = read_rockspec(path, config)
     rockspec.check_platform(config.platforms)
     folder = work.make(f"fetch-{os.urandom(4).hex()}")
-    fetched = fetch_source(rockspec, folder, config, progress)
+    fetched = fetch_source(rockspec, folder, config, progress, branch=manner.branch, offline=manner.offline)
     assert fetched.dir is not None
-    return _built(rockspec, fetched.dir, config, progress, work, namespace, solved=solved)
+    return build_from(rockspec, fetched.dir, config, progress, work, manner)
 
 
-def build_from(
-    path: str,
-    source_dir: str,
-    config: Config,
-    progress: Progress,
-    work: WorkDir,
-    namespace: str | None = None,
-) -> Rock:
-    """The locked rock of a rockspec, built from sources that are here already. Raises PumiceError."""
-    return _built(read_rockspec(path, config), source_dir, config, progress, work, namespace, solved=True)
-
-
-def build_source_rock(
-    path: str,
-    config: Config,
-    progress: Progress,
-    work: WorkDir,
-    namespace: str | None = None,
-    *,
-    solved: bool = False,
-) -> Rock:
-    """The rock built from the sources in a source rock; `solved` as in `obtain`. Raises PumiceError."""
+def build_source_rock(path: str, config: Config, progress: Progress, work: WorkDir, manner: Manner) -> Rock:
+    """The rock built from the sources in a source rock. Raises PumiceError."""
     source = open_source_rock(path, platforms=config.platforms)
     folder = work.make(f"unpack-{os.urandom(4).hex()}")
     with source.archive:
@@ -77,7 +50,7 @@ def build_source_rock(
     source.rockspec.check_platform(config.platforms)
     opened = open_source(source.rockspec, folder)
     assert opened.dir is not None
-    return _built(source.rockspec, opened.dir, config, progress, work, namespace, solved=solved)
+    return build_from(source.rockspec, opened.dir, config, progress, work, manner)
 
 
 def fetch_as_source_rock(path: str, config: Config, progress: Progress, work: WorkDir) -> str:
@@ -96,43 +69,26 @@ def fetch_as_source_rock(path: str, config: Config, progress: Progress, work: Wo
     return target
 
 
-def _built(
-    rockspec: Rockspec,
-    source_dir: str,
-    config: Config,
-    progress: Progress,
-    work: WorkDir,
-    namespace: str | None,
-    *,
-    solved: bool,
+def build_from(
+    rockspec: Rockspec, source_dir: str, config: Config, progress: Progress, work: WorkDir, manner: Manner
 ) -> Rock:
-    if not solved:
-        _check_build_dependencies(rockspec, config, progress)
+    """The rock of a rockspec, built from sources that are here already. Raises PumiceError."""
+    tools: tuple[TreeSpec, ...] = ()
+    if manner.finder is not None:
+        tools = manner.finder.tools(rockspec)
+    else:
+        check_build_dependencies(rockspec, config, progress)
     # Before the build: that may write into its sources.
-    pins = None if solved else read_pin_file(source_dir)
+    pins = read_pin_file(source_dir) if manner.pins else None
     rock = build_rock(
         rockspec,
         source_dir,
-        config,
+        building_config(rockspec, config, tools, progress),
         progress,
         work_dir=os.path.join(work.path, f"build-{os.urandom(4).hex()}"),
-        options=BuildOptions(private_source=True, namespace=namespace),
+        options=BuildOptions(private_source=True, namespace=manner.namespace),
     )
     return with_pins(rock, pins)
-
-
-def _check_build_dependencies(rockspec: Rockspec, config: Config, progress: Progress) -> None:
-    """LuaRocks looks for these in every tree, whatever the deps-mode, unless that is none (contract 5.6)."""
-    if config.deps_mode == "none" or not rockspec.build_dependencies:
-        return
-    installed = installed_rocks(config.replace(deps_mode="all"), progress)
-    missing = [each for each in rockspec.build_dependencies if installed.match(each) is None]
-    if missing:
-        raise DependencyError(
-            f"Missing build dependencies for {rockspec.name} {rockspec.version}: "
-            + ", ".join(str(each) for each in missing),
-            hint="Install them first, or use --deps-mode=none to go without.",
-        )
 
 
 def _check_source_dir(rockspec: Rockspec, archive: str, work: WorkDir) -> None:

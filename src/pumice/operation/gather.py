@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 
-from pumice.errors import PumiceError
-from pumice.operation.obtain import obtain
+from pumice.errors import DependencyError, PumiceError
+from pumice.operation.build_dependencies import FromRocks
+from pumice.operation.obtain import Manner, obtain
 from pumice.operation.resolve import resolve
 from pumice.operation.servers import Origin, release_of
 from pumice.rock.rock import Rock
+from pumice.solve.package import BUILD
 from pumice.solve.resolution import REQUEST
 from pumice.solve.solver import Unsolvable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pumice.base.config import Config, TreeSpec
     from pumice.base.progress import Progress
@@ -52,6 +54,7 @@ class Gathering:
         self._rocks: dict[tuple[str, str, str | None], Rock] = {
             (rock.name, rock.version, rock.namespace): rock for rock in wanted.rocks
         }
+        self._built_roots: list[Rock] = []
         self.chosen: tuple[Chosen, ...] = ()
         """What is to be installed, dependencies first."""
         self.present: tuple[tuple[str, str], ...] = ()
@@ -89,6 +92,15 @@ class Gathering:
             named = []
         self.forced = tuple(again)
         self.present = tuple((each.name, each.version) for each in named)
+
+    @property
+    def built_roots(self) -> tuple[Rock, ...]:
+        """The rocks that were asked for by name and built here, as far as they have been fetched."""
+        return tuple(self._built_roots)
+
+    def hold_to(self, pinned: Mapping[str, str], roots: Sequence[Rock]) -> None:
+        """Of those names only these versions may be taken from now on; what was asked for is `roots`."""
+        self._wanted = self._wanted.replace(names=(), rocks=(*self._wanted.rocks, *roots), pinned=pinned)
 
     def fetch(self) -> tuple[Rock, ...]:
         """The rocks, complete, in the order in which to install them. Raises PumiceError."""
@@ -147,24 +159,68 @@ class Gathering:
         self._servers.downloader.fetch_many(wanted)
         for release in releases:
             self._progress.message("info", f"Installing {release.best.urls[0]}")
+        paths = {release: file.target for release, file in zip(releases, wanted, strict=True)}
+        finder = FromRocks(lambda: tuple(self._rocks.values()), self._config, self._work)
+        waiting = {release: self._built_before(release, releases) for release in releases}
+        while waiting:
+            ready = [release for release, others in waiting.items() if not others & waiting.keys()]
+            if not ready:
+                names = ", ".join(f"{release.name} {release.version}" for release in waiting)
+                raise DependencyError(
+                    f"{names} need one another to be built",
+                    hint="Install one of them from a binary rock first.",
+                )
+            self._obtain(ready, paths, finder)
+            for release in ready:
+                del waiting[release]
 
-        def task(release: Release, path: str) -> Rock:
-            return obtain(path, self._config, self._progress, self._work, release.namespace, solved=True)
+    def _built_before(self, release: Release, releases: Sequence[Release]) -> set[Release]:
+        """Those of the releases that a release needs to be built, with what they need themselves."""
+        if not release.built:
+            return set()
+        by_name = {each.name: each for each in releases}
+        chosen = {each.name: each for each in self.chosen}
+        pending = [
+            each.name
+            for each in self.chosen
+            for reason in each.reasons
+            if reason.kind == BUILD and reason.name == release.name
+        ]
+        found: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name not in found and name in chosen:
+                found.add(name)
+                pending += [each for each, _version in chosen[name].needs]
+        return {by_name[name] for name in found if name in by_name}
 
-        made = self._servers.downloader.together(
-            [
-                lambda release=release, file=file: task(release, file.target)  # type: ignore[misc]
-                for release, file in zip(releases, wanted, strict=True)
-            ]
-        )
+    def _obtain(self, releases: Sequence[Release], paths: Mapping[Release, str], finder: FromRocks) -> None:
+        """Opens or builds each, all at once."""
+
+        asked = {dependency.name for dependency in self._wanted.names}
+
+        def task(release: Release) -> Callable[[], Rock]:
+            mine = release.name in asked
+            manner = Manner(
+                namespace=release.namespace,
+                offline=self._options.offline,
+                branch=self._options.branch if mine else None,
+                finder=finder,
+                pins=mine and not self._options.pin,
+            )
+            return lambda: obtain(paths[release], self._config, self._progress, self._work, manner)
+
+        made = self._servers.downloader.together([task(release) for release in releases])
         for release, result in zip(releases, made, strict=True):
             if isinstance(result, PumiceError):
                 raise result
             self._rocks[release.name, release.version, release.namespace] = result
+            if release.built and release.name in asked:
+                self._built_roots.append(result)
 
     def _wanted_file(self, release: Release) -> WantedFile:
-        from pumice.index.release import is_changing
         from pumice.net.downloader import Wanted as WantedFile
+        from pumice.rock.version import is_changing
 
         offer = release.best
         folder = self._work.make(os.urandom(6).hex())

@@ -12,7 +12,7 @@ from pumice.base.value import Value
 from pumice.errors import NotFoundError, UsageError
 from pumice.operation.change import TreeChange, installed_rocks, refuse_unwritable
 from pumice.operation.deploy import InstallOptions, deploy, in_order
-from pumice.operation.obtain import local_file, obtain
+from pumice.operation.obtain import Manner, local_file, obtain
 from pumice.operation.requests import parse_requests
 from pumice.operation.trees import read_spec
 from pumice.operation.work_dir import WorkDir
@@ -21,12 +21,13 @@ from pumice.tree.layout import manifest_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pumice.base.config import Config, TreeSpec
     from pumice.base.progress import Progress
     from pumice.operation.gather import Gathering
     from pumice.operation.requests import Requests
+    from pumice.operation.resolve import Wanted
     from pumice.rock.rock import Rock
     from pumice.solve.resolution import Chosen
     from pumice.tree.dependencies import Installed
@@ -61,18 +62,29 @@ def install(words: Sequence[str], config: Config, options: InstallOptions, progr
                 hint="Check the name and the directory; a URL begins with http://.",
             )
     with WorkDir(config, "install") as work:
-        given = [obtain(each, config, progress, work, options.namespace) for each in requests.files]
-        built = [
-            rock
-            for each, rock in zip(requests.files, given, strict=True)
-            if each.endswith((".rockspec", ".src.rock"))
-        ]
+        sources = (".rockspec", ".src.rock")
+        finder: FromServers | None = None
+        if any(each.endswith(sources) for each in requests.files):
+            from pumice.operation.build_dependencies import FromServers
+
+            finder = FromServers(config, options, progress, work)
+        manner = Manner(
+            namespace=options.namespace,
+            offline=options.offline,
+            branch=options.branch,
+            finder=finder,
+            pins=not options.pin,
+        )
+        given = [obtain(each, config, progress, work, manner) for each in requests.files]
+        built = [rock for each, rock in zip(requests.files, given, strict=True) if each.endswith(sources)]
         for bundle in requests.bundles:
             from pumice.operation.bundle import open_bundle
 
-            given += open_bundle(local_file(bundle, config, progress, work), config, work)
+            path = local_file(bundle, config, progress, work, offline=options.offline)
+            given += open_bundle(path, config, work)
         _refuse_twins(given)
-        return install_rocks(requests, given, config, options, progress, work, built=built)
+        beside = finder.beside(given) if finder else ()
+        return install_rocks(requests, given, config, options, progress, work, built=built, beside=beside)
 
 
 def install_rocks(
@@ -84,27 +96,40 @@ def install_rocks(
     work: WorkDir,
     *,
     built: Sequence[Rock] = (),
+    beside: Sequence[Rock] = (),
+    here: bool = True,
 ) -> Outcome:
     """The rocks at hand and the names of `requests` are installed, with what they need.
 
     `built`: those of the rocks at hand that were built here; --pin pins what they use (contract 8).
+    `beside`: more rocks at hand, which nobody asked for. `here`: whether a `luarocks.lock` in the current
+    directory counts for the rocks at hand.
     """
     if not requests.names and not options.dry_run:
         with TreeChange(config, options.command, progress, layout=options.layout) as change:
-            rocks = in_order(given)
-            pinned = _pins(rocks, change.planner(commands=False).installed, config, options, progress)
+            rocks = in_order([*beside, *given])
+            installed = change.planner(commands=False).installed
+            pinned = _pins(given, installed, config, options, progress, here=here)
             unlike = any(not change.manifest.has(name, version) for name, version in pinned.items())
             if options.only_deps or unlike or not _complete(rocks, change, progress):
-                return _with_servers(
-                    requests, given, config, options, progress, work, change, built=built, pinned=pinned
-                )
+                wanted = _wanted(requests, (*beside, *given), options, pinned)
+                return _with_servers(wanted, config, options, progress, work, change, built=built)
             rocks = _with_pins_made(rocks, built, change, config, options)
             deploy(rocks, change, options, progress)
         return Outcome(tuple(rocks), wanted=tuple((rock.name, rock.version) for rock in given))
     if not options.dry_run:
         refuse_unwritable(config.tree)
-    pinned = _pins(given, None, config, options, progress)
-    return _with_servers(requests, given, config, options, progress, work, None, built=built, pinned=pinned)
+    pinned = _pins(given, None, config, options, progress, here=here)
+    wanted = _wanted(requests, (*beside, *given), options, pinned)
+    return _with_servers(wanted, config, options, progress, work, None, built=built)
+
+
+def _wanted(
+    requests: Requests, rocks: tuple[Rock, ...], options: InstallOptions, pinned: Mapping[str, str]
+) -> Wanted:
+    from pumice.operation.resolve import Wanted
+
+    return Wanted(requests.names, rocks, options.prefer, options.keep, pinned)
 
 
 def _pins(
@@ -113,16 +138,21 @@ def _pins(
     config: Config,
     options: InstallOptions,
     progress: Progress,
+    *,
+    here: bool = True,
 ) -> dict[str, str]:
-    """What a `luarocks.lock` demands for the rocks at hand, told as LuaRocks does."""
+    """What a `luarocks.lock` demands for the rocks at hand, told as LuaRocks does.
+
+    `here`: one in the current directory goes before those that the rocks carry.
+    """
     if options.pin or config.deps_mode == "none" or not rocks:
         return {}
     carried = any(file.rock_path == "luarocks.lock" for rock in rocks for file in rock.files)
-    if not carried and not os.path.lexists(os.path.join(config.cwd, "luarocks.lock")):
+    if not carried and not (here and os.path.lexists(os.path.join(config.cwd, "luarocks.lock"))):
         return {}
     from pumice.operation.pins import pins_for, report_pins
 
-    pinned = pins_for(rocks, config, progress)
+    pinned = pins_for(rocks, config, progress, here=here)
     if pinned:
         for rock in rocks:
             report_pins(rock.rockspec, pinned, installed or installed_rocks(config, progress), progress)
@@ -176,8 +206,7 @@ def _complete(rocks: Sequence[Rock], change: TreeChange, progress: Progress) -> 
 
 
 def _with_servers(
-    requests: Requests,
-    given: Sequence[Rock],
+    wanted: Wanted,
     config: Config,
     options: InstallOptions,
     progress: Progress,
@@ -185,14 +214,11 @@ def _with_servers(
     change: TreeChange | None,
     *,
     built: Sequence[Rock],
-    pinned: dict[str, str],
 ) -> Outcome:
     """Find, solve, fetch; then deploy, in the change that is under way or in one of its own."""
     from pumice.operation.gather import Gathering
-    from pumice.operation.resolve import Wanted
     from pumice.operation.servers import Servers
 
-    wanted = Wanted(requests.names, tuple(given), options.prefer, options.keep, pinned)
     with Servers(config, progress, offline=options.offline) as servers:
         if change is not None:
             gathering = Gathering(servers, wanted, config, options, progress, work)
@@ -205,11 +231,17 @@ def _with_servers(
             return Outcome(planned=gathering.chosen, present=gathering.present)
         if not gathering.chosen and not gathering.forced:
             return Outcome(present=gathering.present, wanted=gathering.wanted_rocks)
-        gathering.fetch()
+        named = {dependency.name for dependency in wanted.names}
+        roots = [rock for rock in gathering.fetch() if rock.name in named]
+        pinned = _pins(roots, None, config, options, progress, here=False)
+        if pinned:
+            gathering.hold_to({**pinned, **wanted.pinned}, roots)
+            gathering.resolve(spec, manifest)
+            gathering.fetch()
         with TreeChange(config, options.command, progress, layout=options.layout) as own:
             if _read(manifest_path(own.spec)) != seen:
                 gathering.resolve(own.spec, own.manifest)
-            return _deployed(gathering, own, config, options, progress, built)
+            return _deployed(gathering, own, config, options, progress, (*built, *gathering.built_roots))
 
 
 def _deployed(

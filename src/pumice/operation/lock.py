@@ -113,10 +113,10 @@ def _locked(
     offline: bool,
 ) -> list[LockedRock]:
     """The rocks with the digests of their files, all fetched at once."""
-    from pumice.index.release import is_changing
     from pumice.net.address import shown_url
     from pumice.net.downloader import Wanted as WantedFile
     from pumice.operation.source_digest import fetch_with_digest
+    from pumice.rock.version import is_changing
 
     releases = list(servers.index.with_digests(releases))
     wanted = []

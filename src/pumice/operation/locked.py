@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from pumice.errors import PumiceError
-from pumice.index.release import is_changing
 from pumice.index.servers import servers_of
 from pumice.net.address import shown_url
 from pumice.net.downloader import Wanted
 from pumice.rock.filename import base_name
+from pumice.rock.version import is_changing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -82,7 +82,13 @@ def make(
                 work_dir=work.path,
                 options=BuildOptions(install=not no_install, namespace=options.namespace),
             )
-            rock = with_pins(rock, None if options.pin else read_pin_file(config.cwd))
+            pins = None if options.pin else read_pin_file(config.cwd)
+            if options.pin and pack:
+                from pumice.operation.pins import pins_in_empty_tree
+
+                pins = pins_in_empty_tree(loaded, config, options, progress, work)
+                _write_pins(pins, config)
+            rock = with_pins(rock, pins)
             packed = None
             if pack:
                 from pumice.rock.rockfile import rock_filename_of, write_rock
@@ -103,10 +109,17 @@ def make(
                     deploy(needed, change, options, progress)
                 _write_pins(pins if options.pin else None, config)
                 return Made(Rock(loaded, (), "all"))
+            building = change.config
+            if loaded.build_dependencies:
+                from pumice.operation.build_dependencies import FromServers, building_config
+
+                finder = FromServers(config, options, progress, work)
+                building = building_config(loaded, building, finder.tools(loaded), progress)
+                needed = (*finder.beside(needed), *needed)
             rock = build_rock(
                 loaded,
                 config.cwd,
-                change.config,
+                building,
                 progress,
                 work_dir=work.path,
                 options=BuildOptions(namespace=options.namespace),

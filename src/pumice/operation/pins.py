@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pumice.base.config import Config
     from pumice.base.progress import Progress
+    from pumice.operation.deploy import InstallOptions
+    from pumice.operation.work_dir import WorkDir
     from pumice.rock.dependency import Dependency
     from pumice.rock.rock import Rock
     from pumice.rock.rockspec import Rockspec
@@ -28,6 +30,7 @@ __all__ = [
     "Pins",
     "pins_for",
     "pins_in",
+    "pins_in_empty_tree",
     "pins_made",
     "read_pin_file",
     "report_pins",
@@ -60,14 +63,18 @@ def pins_in(folder: str, progress: Progress) -> Pins | None:
     return None if data is None else _read(data, os.path.join(folder, PIN_FILE), progress)
 
 
-def pins_for(rocks: Sequence[Rock], config: Config, progress: Progress) -> dict[str, str]:
+def pins_for(
+    rocks: Sequence[Rock], config: Config, progress: Progress, *, here: bool = True
+) -> dict[str, str]:
     """The versions that hold when these rocks are installed: of the current directory, else of the rocks.
+
+    `here` False leaves the current directory out, as LuaRocks does with rocks that it finds by name.
 
     Raises DependencyError for two rocks of which each pins another version of the same.
     """
-    here = pins_in(config.cwd, progress) if rocks else None
-    if here is not None:
-        return dict(here.versions)
+    own_lock = pins_in(config.cwd, progress) if rocks and here else None
+    if own_lock is not None:
+        return dict(own_lock.versions)
     found: dict[str, tuple[str, str]] = {}
     for rock in rocks:
         own = next((file for file in rock.files if file.rock_path == PIN_FILE), None)
@@ -135,6 +142,36 @@ def pins_made(
         return found
 
     return luarocks_lock_bytes(LuaRocksLock(used(rockspec.dependencies), used(rockspec.build_dependencies)))
+
+
+def pins_in_empty_tree(
+    rockspec: Rockspec, config: Config, options: InstallOptions, progress: Progress, work: WorkDir
+) -> bytes:
+    """The `luarocks.lock` of a rock that is only packed: what it would use in a tree with nothing else.
+
+    Raises DependencyError, FetchError, BuildError.
+    """
+    from pumice.base.config import TreeSpec
+    from pumice.operation.change import provided_rocks
+    from pumice.operation.gather import Gathering
+    from pumice.operation.resolve import Wanted
+    from pumice.operation.servers import Servers
+    from pumice.tree.dependencies import Installed
+    from pumice.tree.manifest import TreeManifest
+
+    empty = TreeSpec.at(os.path.join(work.path, "empty"), config.lua_version)
+    manifest = TreeManifest.empty()
+    alone = config.replace(tree=empty, trees=(empty,))
+    wanted = Wanted((*rockspec.dependencies, *rockspec.build_dependencies), (), "installed")
+    provided = provided_rocks(config)
+    wanted = wanted.replace(names=tuple(each for each in wanted.names if each.name not in provided))
+    rocks: tuple[Rock, ...] = ()
+    if wanted.names and config.deps_mode != "none":
+        with Servers(alone, progress, offline=options.offline) as servers:
+            gathering = Gathering(servers, wanted, alone, options, progress, work)
+            gathering.resolve(empty, manifest)
+            rocks = gathering.fetch()
+    return pins_made(rockspec, rocks, Installed([(empty, manifest)], provided), manifest)
 
 
 def with_pins(rock: Rock, data: bytes | None) -> Rock:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
 from pumice.errors import NotFoundError, PumiceError
+from pumice.operation.build_dependencies import FromRocks
 from pumice.operation.change import TreeChange
 from pumice.operation.deploy import InstallOptions, deploy
 from pumice.operation.lock import read_project_lock
 from pumice.operation.locked import fetch_locked, is_built
-from pumice.operation.obtain import obtain
+from pumice.operation.obtain import Manner, obtain
 from pumice.operation.project import find_project
 from pumice.operation.servers import Servers
 from pumice.operation.sync_record import read_synced, write_synced
@@ -119,16 +120,41 @@ def _obtained(
     offline: bool,
 ) -> list[Rock]:
     """The rocks, from files that are what the lock says."""
-    paths = fetch_locked(locked, config, servers, work)
-    rocks = []
-    for rock, path in zip(locked, paths, strict=True):
+    paths = dict(zip(locked, fetch_locked(locked, config, servers, work), strict=True))
+    rocks: list[Rock] = []
+    finder = FromRocks(lambda: rocks, config, work)
+    for rock in _dependencies_first(locked):
+        manner = Manner(namespace=rock.namespace, offline=offline, finder=finder, pins=False)
+        path = paths[rock]
         if is_built(rock):
-            rocks.append(obtain(path, config, progress, work, rock.namespace, solved=True))
+            rocks.append(obtain(path, config, progress, work, manner))
             continue
         from pumice.operation.from_source import build_from
+        from pumice.operation.make import read_rockspec
         from pumice.operation.source_digest import fetch_with_digest
 
-        sources = fetch_with_digest(path, config, progress, work, commit=rock.commit, offline=offline)
+        sources = fetch_with_digest(
+            path, config, progress, work, commit=rock.commit, expected=rock.sha256, offline=offline
+        )
         check_digest(rock, sources.sha256)
-        rocks.append(build_from(path, sources.directory, config, progress, work, rock.namespace))
+        rockspec = read_rockspec(path, config)
+        rocks.append(build_from(rockspec, sources.directory, config, progress, work, manner))
     return rocks
+
+
+def _dependencies_first(locked: Sequence[LockedRock]) -> list[LockedRock]:
+    """The rocks so that what one of them may need to be built is there before."""
+    by_name = {rock.name: rock for rock in locked}
+    ordered: dict[LockedRock, None] = {}
+    met: set[str] = set()
+    for start in locked:
+        stack = [(start, False)]
+        while stack:
+            rock, done = stack.pop()
+            if done:
+                ordered[rock] = None
+            elif rock.name not in met:
+                met.add(rock.name)
+                stack.append((rock, True))
+                stack += [(by_name[name], False) for name in rock.dependencies if name in by_name]
+    return list(ordered)

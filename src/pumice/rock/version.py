@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Version", "newest_first", "parse_version", "sort_key"]
+__all__ = ["Version", "is_changing", "newest_first", "parse_version", "sort_key"]
 
 _WEIGHTS = {
     "dev": 120000000,
@@ -29,6 +29,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LUA_SPACE = " \t\n\v\f\r"
 _LARGEST_INTEGER = 2**63 - 1
 _REMEMBERED = 100_000
+_UNRELEASED = ("scm", "dev", "cvs")
 
 
 class Version(Value):
@@ -208,3 +209,8 @@ def sort_key(version: Version) -> tuple[int | float, ...]:
 def newest_first(texts: Iterable[str]) -> list[str]:
     """Version texts sorted as LuaRocks lists them; those that it does not order stay as they were given."""
     return sorted(texts, key=lambda text: sort_key(parse_version(text)), reverse=True)
+
+
+def is_changing(version: str) -> bool:
+    """Whether the version names a line of development, whose files are published over and over."""
+    return version.startswith(_UNRELEASED)

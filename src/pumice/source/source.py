@@ -1,6 +1,8 @@
 """`fetch_source`: the sources that a rockspec names come to lie in a directory (LuaRocks contract 2.6).
 
-Local archives and directories are copied first: nothing is unpacked or built beside them.
+Local archives and directories are copied first: nothing is unpacked or built beside them. What came over the
+network is in the cache from then on: a released version is built from it again without asking anybody, and
+`offline` asks nobody at all.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 import os
 
 from pumice.errors import FetchError
+from pumice.net.address import shown_url
+from pumice.rock.version import is_changing
 from pumice.source.directory import find_source_directory
 from pumice.source.fetched import FetchedSource
 
@@ -17,11 +21,12 @@ if TYPE_CHECKING:
     from pumice.base.progress import Progress
     from pumice.rock.rockspec import Rockspec
 
-__all__ = ["FetchedSource", "fetch_source", "open_source"]
+__all__ = ["FetchedSource", "checkout_directory", "fetch_source", "open_source"]
 
 _NOT_ABSOLUTE = " - note that given path in rockspec is not absolute: "
 _GIT = ("git", "git+http", "git+https", "git+ssh", "git+file")
 _HG = ("hg", "hg+http", "hg+https", "hg+ssh")
+_LOCAL = ("file", "git+file")
 
 
 def fetch_source(
@@ -32,10 +37,13 @@ def fetch_source(
     *,
     unpack: bool = True,
     branch: str | None = None,
+    offline: bool = False,
+    fresh: bool = False,
 ) -> FetchedSource:
     """Bring the sources of a rockspec into `into_dir`, a directory that exists and is empty.
 
     `unpack=False` leaves an archive as it came (for a source rock). `branch` replaces `source.branch`.
+    `offline`: only from this machine or the cache. `fresh`: ask whoever has them, whatever the cache has.
     Raises FetchError, NotFoundError, ArchiveError, BuildError, DiskError.
     """
     source = rockspec.source
@@ -45,14 +53,18 @@ def fetch_source(
         if os.path.isdir(local):
             return _copied_directory(rockspec, local, into_dir)
     if source.is_basic:
-        archive = _download(rockspec, into_dir, config, progress)
+        archive = _download(rockspec, into_dir, config, progress, offline=offline, fresh=fresh)
         if not unpack:
             return FetchedSource(None, archive, None, None)
         return FetchedSource(_unpacked(rockspec, archive, into_dir), archive, None, None)
-    name = _plain_name(source.checkout_name, "the last part of source.url")
-    target = os.path.join(into_dir, name)
-    commit = _check_out(rockspec, target, config, progress, branch)
+    target = checkout_directory(rockspec, into_dir)
+    commit = _checkout(rockspec, target, config, progress, branch, offline=offline, fresh=fresh)
     return FetchedSource(find_source_directory(rockspec, into_dir, checkout=target), None, target, commit)
+
+
+def checkout_directory(rockspec: Rockspec, into_dir: str) -> str:
+    """Where in `into_dir` a checkout comes to lie. Raises FetchError."""
+    return os.path.join(into_dir, _plain_name(rockspec.source.checkout_name, "the last part of source.url"))
 
 
 def open_source(rockspec: Rockspec, directory: str) -> FetchedSource:
@@ -97,10 +109,10 @@ def _plain_name(name: str, what: str) -> str:
     return name
 
 
-def _download(rockspec: Rockspec, into_dir: str, config: Config, progress: Progress) -> str:
+def _download(
+    rockspec: Rockspec, into_dir: str, config: Config, progress: Progress, *, offline: bool, fresh: bool
+) -> str:
     """The file that the URL names, with the right MD5."""
-    from pumice.net.fetch import fetch
-
     source = rockspec.source
     name = _plain_name(source.file or "", "source.file")
     target = os.path.join(into_dir, name)
@@ -118,16 +130,21 @@ def _download(rockspec: Rockspec, into_dir: str, config: Config, progress: Progr
                 f"Local file not found: {url}{note}",
                 hint="source.url names a file of this machine.",
             )
-    fetch(
-        url,
-        target,
-        timeout=config.connection_timeout or 30.0,
-        progress=progress,
-        verify_tls=config.check_certificates,
-        environment=config.environment,
-    )
-    if source.md5 is not None:
-        _check_md5(target, name, source.md5)
+    from pumice.net.downloader import Downloader, Wanted
+
+    # Forges pack the same sources anew with other bytes: what comes may differ from what came.
+    age = 0.0 if fresh or is_changing(rockspec.version) else float("inf")
+    wanted = Wanted((url,), target, released=False, max_age=age)
+    with Downloader.of(config, progress, offline=offline) as downloader:
+        downloader.fetch(wanted)
+        if source.md5 is not None:
+            try:
+                _check_md5(target, name, source.md5)
+            except FetchError:
+                if offline or not age:
+                    raise
+                downloader.fetch(wanted.replace(max_age=0.0))  # the cache may have an older file
+                _check_md5(target, name, source.md5)
     return target
 
 
@@ -163,6 +180,42 @@ def _copied_directory(rockspec: Rockspec, local: str, into_dir: str) -> FetchedS
         raise FetchError(f"Cannot copy {local}: {error}", hint="Check its permissions.") from error
     found = find_source_directory(rockspec, target, checkout=target)
     return FetchedSource(found, None, target, None)
+
+
+def _checkout(
+    rockspec: Rockspec,
+    target: str,
+    config: Config,
+    progress: Progress,
+    branch: str | None,
+    *,
+    offline: bool,
+    fresh: bool,
+) -> str | None:
+    """The sources of version control are at `target`, from the cache or from where they are; the commit."""
+    source = rockspec.source
+    if source.protocol in _LOCAL:
+        return _check_out(rockspec, target, config, progress, branch)
+    import time
+
+    from pumice.net.cache import Cache
+    from pumice.source.kept import keep_checkout, kept_commit
+
+    cache = Cache(config.cache_dir)
+    reference = source.tag or branch or source.branch
+    stays = source.tag is not None and not fresh and not is_changing(rockspec.version)
+    if offline or (stays and source.protocol in (*_GIT, *_HG)):
+        found, commit = kept_commit(cache, rockspec, reference, target)
+        if found:
+            return commit or None
+    if offline:
+        raise FetchError(
+            f"The sources of {rockspec.name} {rockspec.version} are not at hand: {shown_url(source.url)}",
+            hint="--offline forbids to ask for them; run the command once without it.",
+        )
+    checked_out = _check_out(rockspec, target, config, progress, branch)
+    keep_checkout(cache, rockspec, reference, target, checked_out, time.time())
+    return checked_out
 
 
 def _check_out(
