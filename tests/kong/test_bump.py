@@ -103,15 +103,56 @@ def test_a_dependency_of_the_same_number_stays(demo: Demo, rockspec_with: Change
 @pytest.mark.parametrize(
     "text",
     [
-        'local a, b, c = 1, 0, 0 version = a .. "." .. b .. "." .. c .. "-1"',
-        'local v = "1.0.0" version = v .. "-1" description = { summary = v }',
+        '\nversion = "1.0" .. ".0-1"',
+        '\nlocal a, b, c = 1, 0, 0 version = a .. "." .. b .. "." .. c .. "-1" description = { maintainer = a .. "." .. b }',
+        '\nlocal v = "1.0.0" version = v .. "-1" description = { summary = v }',
     ],
 )
 def test_a_version_that_no_literal_changes_alone_is_refused(
     demo: Demo, rockspec_with: Changed, text: str
 ) -> None:
-    with pytest.raises(CheckError, match=r"cannot be brought to 1\.1\.0"):
+    with pytest.raises(CheckError, match=r"demo\.rockspec:\d+: .* cannot be brought to 1\.1\.0") as raised:
         plan(demo(rockspec=rockspec_with(('version = "1.0.0-1"', text))))
+    line, field = raised.value.message.split(":")[1:3]
+    written = rockspec_with(('version = "1.0.0-1"', text)).splitlines()
+    assert field.split()[0].rpartition(".")[2] in written[int(line) - 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('local a, b, c = 1, 0, 0 version = a .. "." .. b .. "." .. c .. "-1"', "a, b, c = 1, 1, 0"),
+        ('local v = "1.0.0" local r = "2" version = v .. "-" .. r', 'v = "1.1.0" local r = "1"'),
+        ('local v = "1.0.0" version = ("%s-%d"):format(v, 1)', 'v = "1.1.0"'),
+        ('local w = { 1, 0, 0 } version = (1) .. "." .. (0) .. "." .. 0 .. "-1"', "{ 1, 0, 0 }"),
+    ],
+)
+def test_a_version_made_of_parts_is_raised_where_the_parts_are(
+    demo: Demo, rockspec_with: Changed, text: str, wanted: str
+) -> None:
+    spec = rockspec_with(('version = "1.0.0-1"', text))
+    assert wanted in texts(plan(demo(rockspec=spec)))["demo.rockspec"]
+
+
+def test_a_tag_out_of_the_version_moves_with_it(demo: Demo, rockspec_with: Changed) -> None:
+    spec = rockspec_with(
+        ('version = "1.0.0-1"', 'local v = "1.0.0"\nversion = v .. "-1"'),
+        ('"https://example.com/demo.tar.gz"', '"git+https://example.com/demo", tag = "v" .. v'),
+    )
+    done = plan(demo(rockspec=spec))
+    assert 'tag = "v" .. v' in texts(done)["demo.rockspec"]
+    assert done.notes == ()
+
+
+@pytest.mark.parametrize("tag", ["0123456789abcdef0123456789abcdef01234567", "stable"])
+def test_a_tag_that_stays_behind_is_named(demo: Demo, rockspec_with: Changed, tag: str) -> None:
+    spec = rockspec_with(
+        ('"https://example.com/demo.tar.gz"', f'"git+https://example.com/demo",\ntag = "{tag}"')
+    )
+    done = plan(demo(rockspec=spec))
+    (note,) = done.notes
+    line = 1 + next(at for at, text in enumerate(spec.splitlines()) if text.startswith("tag"))
+    assert note.startswith(f"demo.rockspec:{line}: source.tag is '{tag}'")
 
 
 def test_a_version_without_number_is_refused(demo: Demo, rockspec_with: Changed) -> None:
@@ -128,6 +169,7 @@ def test_a_version_without_number_is_refused(demo: Demo, rockspec_with: Changed)
         "return { ['VERSION'] = '1.0.0', PRIORITY = 5 }",
         "-- VERSION = '1.0.0'\nlocal no = '1.0.0'\nreturn { VERSION = '1.0.0', PRIORITY = 5, no = no }",
         "return { VERSION = '0.1', PRIORITY = 5 }",
+        "local v = '1.0.0' return { VERSION = '' .. v, PRIORITY = 5 }",
     ],
 )
 def test_a_handlers_version_is_found_however_it_is_written(demo: Demo, text: str) -> None:
@@ -135,6 +177,23 @@ def test_a_handlers_version_is_found_however_it_is_written(demo: Demo, text: str
     assert after.count("1.1.0") == 1
     assert "-- VERSION = '1.1.0'" not in after
     assert "no = '1.1.0'" not in after
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("local a, b, c = 1, 0, 0 return { VERSION = a .. '.' .. b .. '.' .. c, PRIORITY = 5 }", "1, 1, 0"),
+        ("return { VERSION = ('%d.%d.%d'):format(1, 0, 0), PRIORITY = 5 }", "(1, 1, 0)"),
+        (
+            "local w = { 1, 0, 0 } return { VERSION = table.concat({ 1, 0, 0 }, '.'), PRIORITY = 5 }",
+            "({ 1, 1",
+        ),
+    ],
+)
+def test_a_handlers_version_made_of_parts_is_raised_where_they_are(
+    demo: Demo, text: str, wanted: str
+) -> None:
+    assert wanted in texts(plan(demo(handler=text)))[HANDLER]
 
 
 def test_a_version_in_a_module_of_the_plugin_is_raised_there(demo: Demo, rockspec_with: Changed) -> None:
@@ -154,8 +213,15 @@ def test_a_version_in_a_module_of_the_plugin_is_raised_there(demo: Demo, rockspe
     ("text", "words"),
     [
         ("return { PRIORITY = 5 }", "no VERSION that could be raised"),
-        ("return { PRIORITY = 5, VERSION = '2.0.0' }", "above 1.1.0"),
-        ("return { PRIORITY = 5, VERSION = '1.0' .. '.0' }", "no single string"),
+        ("\nreturn { PRIORITY = 5, VERSION = '2.0.0' }", r"handler\.lua:2 says .* above 1\.1\.0"),
+        (
+            "\n\nreturn { PRIORITY = 5, VERSION = '1.0' .. '.0' }",
+            r"handler\.lua:3 says VERSION 1\.0\.0, and no literal",
+        ),
+        (
+            "-- VERSION = 1\nlocal M = { PRIORITY = 1 }\nM.VERSION = 7\nreturn M",
+            r"handler\.lua:3 has no VERSION",
+        ),
         ("error('no')", "does not load"),
     ],
 )
