@@ -1,5 +1,6 @@
 """A new project is complete and without a fault."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def test_a_new_project_is_complete() -> None:
         ".github/workflows/ci.yml",
         ".gitignore",
         ".luacheckrc",
+        ".luarc.json",
         "CHANGELOG.md",
         "LICENSE",
         "README.md",
@@ -69,8 +71,9 @@ def test_a_name_that_would_not_do_is_refused_with_a_hint(name: str) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.peer
-def test_its_own_specs_pass_in_the_real_luajit(write: Write, luajit: Callable[..., str]) -> None:
-    directory = write(scaffold("my-plugin"))
-    busted = (Path(__file__).parent / "busted.lua").read_text()
-    assert luajit(busted, "spec/greeting_spec.lua", "spec/handler_spec.lua", cwd=directory) == "5\n"
+def test_editors_are_told_of_luajit_and_the_gateways_globals() -> None:
+    files = scaffold("my-plugin")
+    settings = json.loads(files[".luarc.json"])
+    assert settings["runtime.version"] == "LuaJIT"
+    assert {"kong", "ngx"} <= set(settings["diagnostics.globals"])
+    assert "[*]" in files[".editorconfig"]
