@@ -114,8 +114,8 @@ def _measured(case: Case, given: argparse.Namespace, setting: Setting) -> Iterat
                 except CommandFailed as failed:
                     row.failure = f"{side}: {failed}"
                     continue
-                if run >= 0:
-                    row.sides.setdefault(side, Samples()).costs.append(cost)
+                for name in (step.row, *step.also) if run >= 0 else ():
+                    rows[name].sides.setdefault(side, Samples()).costs.append(cost)
         if run < 0 and case.most_memory is not None:
             _weigh_memory(case, rows, setting)
         if all(row.failure.startswith(PUMICE) for row in rows.values()):

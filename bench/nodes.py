@@ -38,7 +38,7 @@ Subsystem sftp internal-sftp
 
 
 def loopback_addresses(count: int) -> list[str]:
-    """Addresses below 127.0.0.0/8 that nobody listens on: a network that chance chose, its nodes from .1 on."""
+    """Addresses of a free network below 127.0.0.0/8 that chance chose; its nodes begin at .1."""
     chance = random.SystemRandom()
     for _ in range(100):
         network = f"127.{chance.randint(64, 254)}.{chance.randint(1, 254)}"
@@ -63,6 +63,8 @@ class Sshd:
     options: Sequence[str] = ()
     """More lines of its configuration."""
     port: int = PORT
+    mounts: Sequence[str] = ()
+    """Shell commands that mount what the node alone sees; they need root, and end with the node."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -79,7 +81,7 @@ class Sshd:
         """Begins to start it; `wait` says when it answers."""
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)  # where sshd's unprivileged half lives
-        variables = " ".join(f'"{name}={value}"' for name, value in self.environment.items())
+        variables = " ".join(_quoted(f"{name}={value}") for name, value in self.environment.items())
         text = _CONFIGURATION.format(
             address=self.address,
             port=self.port,
@@ -88,10 +90,14 @@ class Sshd:
             more="\n".join([f"SetEnv {variables}", *self.options]),
         )
         (self.folder / "sshd_config").write_text(text, encoding="utf-8")
+        command = [sshd_program(), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        if self.mounts:
+            script = " && ".join([*self.mounts, f"exec {shlex.join(command)}"])
+            command = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script]
         with open(self.log, "ab") as log:
             # Its own session: a terminal's Ctrl-C for whoever tests is not for the nodes.
             self.process = subprocess.Popen(
-                [sshd_program(), "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -118,6 +124,11 @@ class Sshd:
             self.process.terminate()
             self.process.wait(10)
             self.process = None
+
+
+def _quoted(text: str) -> str:
+    """A word of sshd_config."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def sshd_program() -> str:
@@ -157,10 +168,16 @@ def write_known_hosts(path: Path, nodes: Sequence[Sshd]) -> Path:
 
 def write_ssh_config(path: Path, nodes: Sequence[Sshd], identity: Path, known_hosts: Path) -> Path:
     """An ssh client's configuration in which every node has its name."""
-    blocks = [f"Host {node.name}\n  HostName {node.address}\n  Port {node.port}\n" for node in nodes] + [
-        f"Host *\n  User {getpass.getuser()}\n  IdentityFile {shlex.quote(str(identity))}\n  IdentitiesOnly yes\n"
-        f"  UserKnownHostsFile {shlex.quote(str(known_hosts))}\n  StrictHostKeyChecking yes\n  BatchMode yes\n"
-    ]
+    blocks = [f"Host {node.name}\n  HostName {node.address}\n  Port {node.port}\n" for node in nodes]
+    everywhere = {
+        "User": getpass.getuser(),
+        "IdentityFile": shlex.quote(str(identity)),
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": shlex.quote(str(known_hosts)),
+        "StrictHostKeyChecking": "yes",
+        "BatchMode": "yes",
+    }
+    blocks.append("Host *\n" + "".join(f"  {key} {value}\n" for key, value in everywhere.items()))
     path.write_text("".join(blocks), encoding="utf-8")
     return path
 

@@ -19,26 +19,47 @@ class Row:
     sides: dict[str, Samples] = field(default_factory=dict)
     failure: str = ""
     against: str = LUAROCKS
-    """The side that Pumice is compared with."""
+    """The side that Pumice is compared with; empty: the fastest of all others, by wall time alone.
+
+    What a rival's nodes take is no CPU time of its command, so of nodes only the wall time says something.
+    """
     most_memory: float | None = None
     """Megabytes that no process of Pumice may go beyond."""
     memory: float = 0.0
     """Megabytes that Pumice took at most, where there is such a limit."""
 
+    @property
+    def rival(self) -> str:
+        """The side that Pumice is compared with, or "" where none has run."""
+        others = [side for side in self.sides if side not in {PUMICE, FLOOR}]
+        return self.against or min(others, key=lambda side: self.sides[side].wall, default="")
+
     def ratio(self, kind: str) -> float | None:
         """Pumice / LuaRocks (or what else it is compared with) of the medians; `kind` is wall or cpu."""
-        if PUMICE not in self.sides or self.against not in self.sides:
+        if PUMICE not in self.sides or self.rival not in self.sides:
             return None
-        other: float = getattr(self.sides[self.against], kind)
+        other: float = getattr(self.sides[self.rival], kind)
         mine: float = getattr(self.sides[PUMICE], kind)
         return mine / other if other else None
+
+    @property
+    def rivals(self) -> str:
+        """Every rival with its wall time, and Pumice's ratio to it."""
+        if PUMICE not in self.sides:
+            return "-"
+        mine = self.sides[PUMICE].wall
+        return ", ".join(
+            f"{side} {_ms(samples.wall)} ({_ratio(mine / samples.wall)})"
+            for side, samples in self.sides.items()
+            if side not in {PUMICE, FLOOR}
+        )
 
     @property
     def verdict(self) -> str:
         """ok, over, or "" where there is no target."""
         if self.failure:
             return "failed"
-        ratios = [self.ratio("wall"), self.ratio("cpu")]
+        ratios = [self.ratio("wall"), *([self.ratio("cpu")] if self.against else [])]
         if self.most_memory is not None and self.memory > self.most_memory:
             return "over"
         if self.target is None or None in ratios:
@@ -85,7 +106,7 @@ class Report:
         lines = [head]
         for row in self.rows:
             times = []
-            for side in (PUMICE, LUAROCKS):
+            for side in (PUMICE, LUAROCKS if row.against else row.rival):
                 samples = row.sides.get(side)
                 times += [_ms(samples.wall), _ms(samples.cpu)] if samples else ["-", "-"]
             floor = row.sides.get(FLOOR)
@@ -113,6 +134,7 @@ class Report:
                 f"{self.corpus.count} rockspecs: {self.corpus.mean_wall:.0f} µs each (cpu "
                 f"{self.corpus.mean_cpu:.0f}), {self.corpus.refused} refused, target ≤ {TARGET:g}: {verdict}"
             )
+        text += [f"{row.name}: {row.rivals}" for row in self.rows if not row.against]
         text += [f"{row.name} failed: {row.failure}" for row in self.rows if row.failure]
         return "\n".join(text)
 
@@ -125,7 +147,7 @@ def _row(row: Row) -> dict[str, object]:
         "failure": row.failure,
         "wall_ratio": row.ratio("wall"),
         "cpu_ratio": row.ratio("cpu"),
-        "against": row.against,
+        "against": row.rival,
         "memory": row.memory,
         "most_memory": row.most_memory,
         **{

@@ -105,7 +105,7 @@ def node_environment(folder: Path, name: str, kong: str) -> Mapping[str, str]:
 
 
 def ansible_playbook(cache: Path) -> Path | None:
-    """The program `ansible-playbook`, from an environment of its own in the bench's cache; None without one."""
+    """The program `ansible-playbook`, installed in the bench's cache; None where that fails."""
     place = cache / "ansible"
     program = place / "bin/ansible-playbook"
     if not program.exists():
