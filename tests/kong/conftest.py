@@ -1,13 +1,21 @@
 """Packages made of a few lines."""
 
+import http.client
+import json
+import os
 import shutil
+import socket
 import subprocess
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pumice.errors import BuildError
 from pumice.kong.package import Package, package_of_directory
+from pumice.kong.standin.write import StandIn, find_programs, write_conf, write_gateway
 from pumice.rock.rockspec import load_rockspec
 
 PLATFORMS = ("linux", "unix")
@@ -100,3 +108,145 @@ def luajit() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+class Node:
+    """A node of the stand-in gateway with a tree of its own, in a directory."""
+
+    def __init__(self, directory: Path, stand_in: StandIn, properties: Mapping[str, str | int]) -> None:
+        self.directory = directory
+        self.tree = directory / "tree"
+        self.prefix = directory / "prefix"
+        self.stand_in = stand_in
+        self.ports = {name: _free_port() for name in ("admin", "proxy", "status")}
+        lua = self.tree / "share" / "lua" / "5.1"
+        self.properties: dict[str, str | int] = {
+            "prefix": str(self.prefix),
+            "database": "off",
+            "plugins": "bundled,demo",
+            "lua_package_path": f"{lua}/?.lua;{lua}/?/init.lua",
+            **{f"{name}_listen": f"127.0.0.1:{port}" for name, port in self.ports.items()},
+            **properties,
+        }
+        self.conf = write_conf(str(directory / "kong.conf"), self.properties)
+
+    def configure(self, **properties: str | int) -> None:
+        """Other properties in the node's kong.conf."""
+        self.properties.update(properties)
+        write_conf(self.conf, self.properties)
+
+    def plugin(self, name: str = "demo", **files: str | None) -> None:
+        """Writes modules of a plugin into the tree; what is None is taken away."""
+        directory = self.tree / "share/lua/5.1/kong/plugins" / name
+        directory.mkdir(parents=True, exist_ok=True)
+        for module, text in files.items():
+            path = directory / f"{module}.lua"
+            if text is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_text(text)
+
+    def kong(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command of the stand-in."""
+        return subprocess.run(
+            [self.stand_in.kong, *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.directory,
+            env={"PATH": "/usr/bin:/bin", **environment},
+        )
+
+    def start(self) -> None:
+        """Starts it; it must start."""
+        done = self.kong("start", "-c", self.conf)
+        assert done.returncode == 0, done.stderr
+
+    def stop(self) -> None:
+        """Stops it, if it runs."""
+        if (self.prefix / "pids" / "nginx.pid").exists():
+            self.kong("stop", "-p", str(self.prefix))
+
+    def parse(self, text: str = '_format_version: "3.0"\n') -> subprocess.CompletedProcess[str]:
+        """`kong config parse`."""
+        (self.directory / "parsed.yml").write_text(text)
+        return self.kong("config", "parse", "parsed.yml", "-c", self.conf)
+
+    def log(self) -> str:
+        """What error.log has."""
+        return (self.prefix / "logs" / "error.log").read_text(errors="replace")
+
+    def ask(
+        self, port: str, path: str, *, method: str = "GET", body: object = None, **headers: str
+    ) -> tuple[int, dict[str, str], Any]:
+        """Status, headers (names in small letters) and body (what JSON says, if it is JSON) of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[port], timeout=20)
+        try:
+            sent = None if body is None else json.dumps(body)
+            kind = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, path, sent, {**kind, **headers})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        is_json = "json" in (answer.getheader("Content-Type") or "") and text
+        return (
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            json.loads(text) if is_json else text,
+        )
+
+    def workers(self) -> list[int]:
+        """The pids of its workers."""
+        pids: list[int] = self.ask("admin", "/")[2]["pids"]["workers"]
+        return pids
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
+    """Makes nodes of the stand-in gateway, each with the plugin `demo` in its tree; stops them in the end."""
+    path = os.environ.get("PATH", "")
+    try:
+        programs = find_programs(path)
+    except BuildError as missing:
+        pytest.skip(str(missing))
+    nodes: list[Node] = []
+
+    def node(name: str = "node", *, version: str = "3.9.1", **properties: str | int) -> Node:
+        directory = tmp_path / name
+        directory.mkdir()
+        stand_in = write_gateway(
+            str(directory / "gateway"),
+            programs=programs,
+            version=version,
+            database=str(tmp_path / "database"),
+            hostname=name,
+            system_tree=str(directory / "system"),
+        )
+        made = Node(directory, stand_in, properties)
+        made.plugin(handler=HANDLER, schema=SCHEMA)
+        nodes.append(made)
+        return made
+
+    yield node
+    for made in nodes:
+        made.stop()
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Waits until something holds; fails after 20 seconds."""
+
+    def eventually(holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not holds():
+            assert time.monotonic() < deadline, "it never came"
+            time.sleep(0.03)
+
+    return eventually
