@@ -1,8 +1,8 @@
 """`ClusterLock`: two operators never roll out at once.
 
-The lock is a symlink on one node, whose target is no file but the text that says who holds it and until
-when: `ln -s` makes it with its text in one step, or fails where there is one. It expires by that node's clock,
-is made longer before every batch, and an expired one is taken over by one taker only, who holds `lock.taking`
+The lock is a symlink on one node, whose target is no file but the text that says who holds it and until when:
+`ln -s` makes it with its text in one step, or fails where there is one. It expires by that node's clock, is
+made longer before every batch, and an expired one is taken over by one taker only, who holds `lock.taking`
 meanwhile. `rm` of the link frees the cluster by hand.
 """
 
@@ -128,10 +128,10 @@ class ClusterLock:
                 return self
             if kind == "held":
                 seconds, _, text = rest.partition(" ")
+                ends = f"If its process is dead, the lock ends in {_minutes(seconds)}"
                 raise ClusterLocked(
                     f"The cluster is locked by {read_holder(text)}.",
-                    hint=f"Wait until it is done. If its process is dead, the lock ends in {_minutes(seconds)}, "
-                    "or --force-lock takes it now.",
+                    hint=f"Wait until it is done. {ends}, or --force-lock takes it now.",
                 )
             time.sleep(0.05)  # somebody frees it, or takes it over, at this moment
         raise ClusterLocked("The cluster's lock is being taken by somebody else.", hint="Try again.")

@@ -63,7 +63,7 @@ class NodePlan(Value):
     """Digest of the files that the node will have."""
     changes: tuple[Change, ...]
     proof: tuple[tuple[str, str], ...]
-    """The plugins and versions that the node has to answer with; an empty version: it must not be there."""
+    """Plugins and versions that the node has to answer with. An empty version: any; `-`: it is not there."""
     steps: tuple[Step, ...]
     target: int = 0
     """The generation to go back to, where the plan is a rollback; 0 makes a new one."""
