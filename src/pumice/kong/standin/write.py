@@ -1,4 +1,4 @@
-"""`write_gateway`: a directory with a command `kong` that starts the stand-in, and `write_conf`, a `kong.conf`."""
+"""`write_gateway`: a directory with a command `kong` that starts the stand-in; `write_conf`: a `kong.conf`."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def write_gateway(
 ) -> StandIn:
     """Writes a stand-in below `directory`: `bin/kong`, a POSIX shell script, and the Lua that it needs.
 
-    `default_confs` are the files that are read without `-c`; `database` is a directory that stands for PostgreSQL:
-    nodes of gateways that name the same one, and the same `pg_database`, share their entities (None: there is no
-    server). `system_tree` stands for `/usr/local`, which is on every node's search path. The result needs
-    neither Python nor this package any more. Raises DiskError.
+    `default_confs` are the files that are read without `-c`; `database` is a directory that stands for
+    PostgreSQL: nodes of gateways that name the same one, and the same `pg_database`, share their entities
+    (None: there is no server). `system_tree` stands for `/usr/local`, which is on every node's search path. The
+    result needs neither Python nor this package any more. Raises DiskError.
     """
     make_directories(os.path.join(directory, "bin"))
     lua = os.path.join(directory, "lua")
@@ -119,7 +119,8 @@ def write_gateway(
     _write(directory, "facts.lua", f"return {_lua(_facts(version, gateway))}\n")
     _write(directory, "metaschema.lua", _graph(metasubschema(gateway)))
     kong = os.path.join(directory, "bin", "kong")
-    script = f'#!/bin/sh\n# A stand-in for Kong, written by Pumice. This is not Kong.\nexec {_shell(programs.luajit)} {_shell(os.path.join(lua, "command.lua"))} "$@"\n'
+    command = f"{_shell(programs.luajit)} {_shell(os.path.join(lua, 'command.lua'))}"
+    script = f'#!/bin/sh\n# A stand-in for Kong, written by Pumice. This is not Kong.\nexec {command} "$@"\n'
     write_atomic(kong, script.encode("utf-8", "surrogateescape"), 0o755)
     return StandIn(directory=directory, kong=kong, version=version, prefix=prefix)
 

@@ -7,7 +7,7 @@ local part = assert(loadfile(directory .. "/lua/parts.lua"))(directory, ngx.null
 local conf, libraries, null, plugins, system = part("conf"), part("libraries"), part("null"), part("plugins"),
   part("system")
 local settings = part("settings")
-local error, ipairs, next, pairs = error, ipairs, next, pairs
+local error, ipairs, pairs = error, ipairs, pairs
 
 local properties = assert(conf.of_node(prefix))
 local node = { properties = properties, names = conf.plugin_names(properties, settings.bundled), settings = settings }
@@ -56,7 +56,7 @@ local function check_entities()
   elseif properties.declarative_config ~= "" then
     local file, declarative = properties.declarative_config, part("declarative")
     local text, why = system.read(file)
-    local read = text and nil
+    local read
     if text then
       read, why = declarative.read(text)
     end
@@ -75,6 +75,16 @@ local shadowed, file = libraries.shadowed(properties.lua_package_path)
 if shadowed then
   error("module '" .. shadowed .. "' is taken from " .. file .. " instead of the gateway's own", 0)
 end
+-- Kong's own patch: while a node starts, a sleep blocks instead of failing
+local sleep = ngx.sleep
+ngx.sleep = function(seconds)
+  local phase = ngx.get_phase()
+  if phase == "init" or phase == "init_worker" then
+    return system.sleep(seconds)
+  end
+  return sleep(seconds)
+end
+
 node.id = identity()
 node.hostname = settings.hostname or system.hostname()
 libraries.install()

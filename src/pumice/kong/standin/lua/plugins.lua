@@ -89,6 +89,9 @@ function steps.schema(plugin, known)
     end
     return "no configuration schema found for plugin: " .. plugin.name
   end
+  if type(schema) ~= "table" then
+    error("expected an input table", 0)
+  end
   local why = schemas.refused(plugin.name, schema)
   if why then
     return known.is_parse and "[declarative] " .. why or "[" .. known.strategy .. "] " .. why
