@@ -193,7 +193,7 @@ def test_a_log_that_says_no_ends_the_waiting_at_once() -> None:
         admin=[Answer(info("1.0.0", [11, 12]))], log=[("[error] init_by_lua error: x.lua:1: boom",)]
     )
     begun = time.monotonic()
-    with pytest.raises(StepFailed, match="its old workers go on: .*boom"):
+    with pytest.raises(StepFailed, match=r"its old workers go on: .*boom"):
         prove(gate(timeout=60.0), asked, None)
     assert time.monotonic() - begun < 10
 

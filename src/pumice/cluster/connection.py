@@ -16,6 +16,7 @@ from pumice.base.value import Value
 from pumice.errors import PumiceError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable
 
     from pumice.cluster.inventory import Node
@@ -26,7 +27,6 @@ __all__ = [
     "Connection",
     "ConnectionCut",
     "NodeError",
-    "Stream",
     "TooSlow",
     "Unreachable",
     "quote",
@@ -74,15 +74,6 @@ class Answer(Value):
         return self.code == 0
 
 
-class Stream(Protocol):
-    """A TCP stream as the node sees it: as much of `socket.socket` as HTTP and TLS need."""
-
-    def sendall(self, data: bytes, /) -> None: ...
-    def recv(self, size: int, /) -> bytes: ...
-    def settimeout(self, seconds: float | None, /) -> None: ...
-    def close(self) -> None: ...
-
-
 class Connection(Protocol):
     """A node that is reached. One connection serves any number of runs and streams, also at once."""
 
@@ -97,7 +88,7 @@ class Connection(Protocol):
         """
         ...
 
-    def dial(self, host: str, port: int, *, timeout: float = 10.0) -> Stream:
+    def dial(self, host: str, port: int, *, timeout: float = 10.0) -> socket.socket:
         """Open a TCP stream from the node to host:port, through this connection.
 
         Raises NodeError when nothing listens there, ConnectionCut, TooSlow.

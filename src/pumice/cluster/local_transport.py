@@ -6,13 +6,14 @@ import socket
 from typing import TYPE_CHECKING
 
 from pumice.cluster.connection import NodeError, TooSlow
-from pumice.cluster.programs import answer_of
+from pumice.cluster.script_command import script_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from pumice.cluster.connection import Answer, Stream
+    from pumice.cluster.connection import Answer
     from pumice.cluster.inventory import Node
+    from pumice.cluster.programs import Programs
 
 __all__ = ["LocalConnection"]
 
@@ -20,29 +21,29 @@ __all__ = ["LocalConnection"]
 class LocalConnection:
     """Runs scripts with this machine's `sh`."""
 
-    def __init__(self, node: Node, environment: Mapping[str, str]) -> None:
+    def __init__(self, node: Node, programs: Programs) -> None:
         self.node = node
-        self._environment = environment
+        self._programs = programs
 
     def run(self, script: str, *, stdin: bytes | Iterable[bytes] = b"", timeout: float = 60.0) -> Answer:
-        become = ("sudo", "-n", "-H", "-u", self.node.sudo, "--") if self.node.sudo else ()
-        return answer_of(
-            (*become, "sh", "-c", script),
-            who=self.node.name,
-            environment=self._environment,
-            stdin=stdin,
-            timeout=timeout,
-        )
+        """As `Connection.run`."""
+        command = script_command(script, self.node.sudo)
+        answer = self._programs.answer_of(command.words, who=self.node.name, stdin=stdin, timeout=timeout)
+        return command.answer(answer, self.node.name)
 
-    def dial(self, host: str, port: int, *, timeout: float = 10.0) -> Stream:
-        try:
-            return socket.create_connection((host, port), timeout)
-        except TimeoutError as error:
-            raise TooSlow(
-                f"{self.node.name}: {host}:{port} did not answer in {timeout:g} seconds."
-            ) from error
-        except OSError as error:
-            raise NodeError(f"{self.node.name}: {host}:{port} does not answer: {error.strerror}.") from error
+    def dial(self, host: str, port: int, *, timeout: float = 10.0) -> socket.socket:
+        """As `Connection.dial`."""
+        return dial_from_here(self.node.name, host, port, timeout)
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def dial_from_here(name: str, host: str, port: int, timeout: float) -> socket.socket:
+    """A TCP stream from this machine. Raises NodeError or TooSlow, naming the node."""
+    try:
+        return socket.create_connection((host, port), timeout)
+    except TimeoutError as error:
+        raise TooSlow(f"{name}: {host}:{port} did not answer within {timeout:g} seconds.") from error
+    except OSError as error:
+        raise NodeError(f"{name}: nothing answers at {host}:{port}: {error.strerror}.") from error

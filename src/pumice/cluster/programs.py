@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import socket
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from pumice.cluster.connection import OUTPUT_LIMIT, Answer, NodeError, TooSlow, Unreachable
+from pumice.cluster.connection import OUTPUT_LIMIT, Answer, ConnectionCut, NodeError, TooSlow, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["ProgramStream", "answer_of", "chunks_of"]
+__all__ = ["Programs", "chunks_of"]
 
 _CHUNK = 256 * 1024
 
@@ -28,39 +28,84 @@ def chunks_of(stdin: bytes | Iterable[bytes]) -> Iterator[memoryview]:
             yield view[start : start + _CHUNK]
 
 
-def answer_of(
-    command: Sequence[str],
-    *,
-    who: str,
-    environment: Mapping[str, str],
-    stdin: bytes | Iterable[bytes],
-    timeout: float,
-    limit: int = OUTPUT_LIMIT,
-) -> Answer:
-    """Run a program to its end.
+class Programs:
+    """The programs that run for one command; all can be ended at once."""
 
-    Raises Unreachable when it is missing, TooSlow after `timeout` seconds, NodeError when it writes more
-    than `limit` bytes; it and all that it started are dead by then.
-    """
-    try:
-        program = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise Unreachable(f"{who}: {command[0]} cannot be started: {error.strerror}.") from error
-    try:
-        return _talk(program, who, stdin, timeout, limit)
-    finally:
-        end(program)
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = dict(environment)
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._refusing = False
+
+    def answer_of(
+        self, command: Sequence[str], *, who: str, stdin: bytes | Iterable[bytes] = b"", timeout: float
+    ) -> Answer:
+        """Run a program to its end.
+
+        Raises Unreachable when it is missing, TooSlow after `timeout` seconds, NodeError when it writes more
+        than `OUTPUT_LIMIT`, ConnectionCut when `stop` ended it; it and all that it started are dead by then.
+        """
+        pipe = subprocess.PIPE
+        program = self.start(command, who=who, stdin=pipe, stdout=pipe, stderr=pipe)
+        try:
+            answer = _talk(program, who, stdin, timeout)
+            if self._refusing:
+                raise ConnectionCut(f"{who}: the work on the nodes was stopped.")
+            return answer
+        finally:
+            self.end(program)
+
+    def start(
+        self, command: Sequence[str], *, who: str, stdin: int, stdout: int, stderr: int
+    ) -> subprocess.Popen[bytes]:
+        """A program that runs until `end` or `stop`. Raises Unreachable when it cannot be started."""
+        with self._lock:
+            if self._refusing:
+                raise ConnectionCut(f"{who}: the work on the nodes was stopped.")
+            try:
+                program = subprocess.Popen(
+                    command,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=self.environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise Unreachable(
+                    f"{who}: {command[0]} cannot be started: {error.strerror}.",
+                    hint=f"Install {command[0]} on this machine, or put it on the PATH.",
+                ) from error
+            self._running.add(program)
+        return program
+
+    def end(self, program: subprocess.Popen[bytes]) -> None:
+        """End a program and its session, and forget its pipes."""
+        with self._lock:
+            self._running.discard(program)
+        _kill(program)
+        program.wait()
+        for file in (program.stdin, program.stdout, program.stderr):
+            if file is not None:
+                try:
+                    file.close()
+                except BrokenPipeError:
+                    pass
+
+    def stop(self) -> None:
+        """End all that runs, and start nothing until `serve_again`."""
+        with self._lock:
+            self._refusing = True
+            for program in self._running:
+                _kill(program)
+
+    def serve_again(self) -> None:
+        """The opposite of `stop`."""
+        self._refusing = False
 
 
 def _talk(
-    program: subprocess.Popen[bytes], who: str, stdin: bytes | Iterable[bytes], timeout: float, limit: int
+    program: subprocess.Popen[bytes], who: str, stdin: bytes | Iterable[bytes], timeout: float
 ) -> Answer:
     assert program.stdin is not None and program.stdout is not None and program.stderr is not None
     deadline = time.monotonic() + timeout
@@ -101,8 +146,8 @@ def _talk(
                     continue
                 written[key.fd].append(data)
                 sizes[key.fd] += len(data)
-                if sizes[key.fd] > limit:
-                    raise NodeError(f"{who} wrote more than {limit >> 20} MiB; what ran was ended.")
+                if sizes[key.fd] > OUTPUT_LIMIT:
+                    raise NodeError(f"{who} wrote more than {OUTPUT_LIMIT >> 20} MiB; what ran was ended.")
         output, errors = written.values()
         try:
             code = program.wait(max(0.0, deadline - time.monotonic()))
@@ -111,51 +156,9 @@ def _talk(
     return Answer(code if code >= 0 else 128 - code, b"".join(output), b"".join(errors))
 
 
-def end(program: subprocess.Popen[bytes]) -> None:
-    """End a program and its session, and forget its pipes."""
+def _kill(program: subprocess.Popen[bytes]) -> None:
     if program.poll() is None:
         try:
             os.killpg(program.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        program.wait()
-    for file in (program.stdin, program.stdout, program.stderr):
-        if file is not None:
-            try:
-                file.close()
-            except BrokenPipeError:
-                pass
-
-
-class ProgramStream:
-    """A stream whose other end is a program's standard input and output."""
-
-    def __init__(self, command: Sequence[str], *, who: str, environment: Mapping[str, str]) -> None:
-        self._ours, theirs = socket.socketpair()
-        try:
-            self._program: subprocess.Popen[bytes] = subprocess.Popen(
-                command,
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._ours.close()
-            raise Unreachable(f"{who}: {command[0]} cannot be started: {error.strerror}.") from error
-        finally:
-            theirs.close()
-
-    def sendall(self, data: bytes, /) -> None:
-        self._ours.sendall(data)
-
-    def recv(self, size: int, /) -> bytes:
-        return self._ours.recv(size)
-
-    def settimeout(self, seconds: float | None, /) -> None:
-        self._ours.settimeout(seconds)
-
-    def close(self) -> None:
-        self._ours.close()
-        end(self._program)

@@ -1,0 +1,77 @@
+"""An event loop in a thread of its own: connections live there, whoever needs one asks from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, TypeVar
+
+from pumice.cluster.connection import ConnectionCut
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+__all__ = ["Reactor"]
+
+T = TypeVar("T")
+
+
+class Reactor:
+    """Runs coroutines for callers in other threads until it is closed."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._closed = False
+        self._refusing = False
+        # Nobody waits for it at the end of the program: what it holds are sockets.
+        self._thread = threading.Thread(target=self._serve, name="pumice-nodes", daemon=True)
+        self._thread.start()
+
+    def call(self, coroutine: Coroutine[object, object, T]) -> T:
+        """What a coroutine returns or raises; the caller's thread waits for it.
+
+        Raises ConnectionCut when `stop_calls` or `close` ended it.
+        """
+        if self._closed or self._refusing:
+            coroutine.close()
+            raise ConnectionCut("The work on the nodes was stopped.")
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise ConnectionCut("The work on the nodes was stopped.") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop_calls(self) -> None:
+        """End what is being called, and refuse new calls until `serve_again`."""
+        self._refusing = True
+        if not self._closed:
+            asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
+
+    def serve_again(self) -> None:
+        """The opposite of `stop_calls`."""
+        self._refusing = False
+
+    def close(self) -> None:
+        """End everything; calls that wait raise ConnectionCut."""
+        if self._closed:
+            return
+        self._closed = True
+        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    @staticmethod
+    async def _cancel() -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=2) if tasks else None

@@ -1,0 +1,68 @@
+"""A script as the words of a command that any login shell passes on unchanged, and what came back of it.
+
+What sshd starts is read by the user's login shell first, which need not be a POSIX one, and which may print
+things of its own before (`.bashrc`, a notice). So a script travels as ASCII without any letter that a shell
+treats in its own way inside single quotes, and begins by printing a mark that nobody else knows.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from pumice.base.value import Value
+from pumice.cluster.connection import Answer, NodeError, quote
+
+__all__ = ["ScriptCommand", "script_command"]
+
+_PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"\\'!")
+
+
+class ScriptCommand(Value):
+    """What to start on the node."""
+
+    words: tuple[str, ...]
+    mark: bytes
+    """The line that comes before the script's own output."""
+    who: str | None
+    """The user that is to be become."""
+
+    def line(self) -> str:
+        """The command as one line for the shell of whoever logs in."""
+        return "exec " + " ".join(quote(word) for word in self.words)
+
+    def answer(self, answer: Answer, node: str) -> Answer:
+        """The answer without what others printed before.
+
+        Raises NodeError when the script was never begun: no `sudo`, no `sh`, an account without a shell.
+        """
+        before, mark, output = answer.output.partition(self.mark)
+        if mark:
+            return answer.replace(output=output)
+        said = b" ".join((answer.errors + before).split())[-400:].decode(errors="replace")
+        if self.who is not None:
+            raise NodeError(
+                f"{node}: nothing can be run as {self.who}: {said or f'sudo ended with {answer.code}'}",
+                hint="`sudo -n` must work there without a password: a NOPASSWD line in sudoers for `sh`.",
+            )
+        raise NodeError(
+            f"{node}: no script can be run: {said or f'the shell ended with code {answer.code}'}",
+            hint="The account needs a login shell, and `sh` on its PATH.",
+        )
+
+
+def script_command(script: str, become: str | None) -> ScriptCommand:
+    """The command that runs a script by `sh`, as the user `become` unless that is None.
+
+    Raises ValueError for a NUL, which no argument can carry.
+    """
+    if "\0" in script:
+        raise ValueError("a script for a shell cannot hold a NUL")
+    mark = f"@@pumice {secrets.token_hex(8)}"
+    sent = "".join(
+        chr(byte) if byte in _PLAIN else f"\\0{byte:03o}"
+        for byte in script.encode("utf-8", "surrogateescape")
+    )
+    words: tuple[str, ...] = ("sh", "-c", f'echo "{mark}";eval "shift;$(printf %b "$1")"', "sh", sent)
+    if become is not None:
+        words = ("sudo", "-n", "-H", "-u", become, "--", *words)
+    return ScriptCommand(words, mark.encode() + b"\n", become)
