@@ -104,7 +104,7 @@ def data_plane_lacks(
 ) -> str:
     """Whether the control plane has seen this data plane since then, and sends it its configuration.
 
-    `since` is a time by the control plane's clock. Dead data planes stay in its list for two weeks: matched is
+    `since` is a time by the control plane's clock. Dead data planes stay listed for two weeks: what counts is
     the id, or the hostname with the latest `last_seen` where the id is not known.
     """
     if node_id is not None:
