@@ -57,6 +57,8 @@ class Gathering:
         self._built_roots: list[Rock] = []
         self.chosen: tuple[Chosen, ...] = ()
         """What is to be installed, dependencies first."""
+        self.kept: tuple[Chosen, ...] = ()
+        """What is there already, and is used by what is to be installed."""
         self.present: tuple[tuple[str, str], ...] = ()
         """What was asked for by name and is in the tree already."""
         self.wanted_rocks: tuple[tuple[str, str], ...] = ()
@@ -75,6 +77,7 @@ class Gathering:
                 raise
             raise self._not_found(error, error.missing) from None
         self.chosen = resolution.install
+        self.kept = resolution.kept
         asked = [
             each
             for each in (*resolution.install, *resolution.kept)
