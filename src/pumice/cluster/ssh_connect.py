@@ -117,8 +117,8 @@ class SshClient:
         except asyncssh.PermissionDenied as error:
             raise Unreachable(
                 f"{name}: {_place(host, port)} accepts none of the keys for {said.username}.",
-                hint="Name the key (`identity` in cluster.toml, IdentityFile in ssh's configuration), or load "
-                "it into the agent (ssh-add); its public half belongs into the node's authorized_keys.",
+                hint="Name the key (`identity` in cluster.toml, IdentityFile in ssh's configuration), or "
+                "load it into the agent (ssh-add); its public half belongs into the node's authorized_keys.",
             ) from error
         except TimeoutError as error:
             raise TooSlow(
