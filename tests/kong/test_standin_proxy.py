@@ -18,8 +18,7 @@ def serving(node):
     """Starts a node whose plugins have these handlers, global and on one route at `/`."""
 
     def serving(*, config=None, **handlers):
-        one = node(declarative_config="kong.json", plugins=",".join(handlers), standin_trace="trace")
-        one.configure(standin_trace=str(one.directory / "trace"))
+        one = node(declarative_config="kong.json", plugins=",".join(handlers))
         for name, handler in handlers.items():
             one.plugin(name, handler=handler, schema=SCHEMA % name)
         routes = [{"name": "all", "paths": ["/"]}, {"name": "api", "paths": ["/api"], "methods": ["GET"]}]
@@ -126,26 +125,6 @@ def test_the_response_phase_has_the_whole_answer(serving):
     )
     _, headers, _ = one.ask("proxy", "/")
     assert (headers["x-method"], headers["x-upstream"]) == ("GET", "200")
-
-
-def test_every_phase_is_traced(serving):
-    one = serving(
-        demo=handler("""
-        function H:access(conf) kong.log.notice('hello ', conf.text) kong.service.request.set_header('X-A', '1') end
-        function H:log() error('late') end
-        """)
-    )
-    one.ask("proxy", "/?x=1")
-    events = [json.loads(line) for line in (one.directory / "trace").read_text().splitlines()]
-    assert [event["event"] for event in events] == [
-        "request", "phase", "log", "phase done", "phase", "phase done", "response",
-    ]  # fmt: skip
-    assert len({event["id"] for event in events}) == 1
-    assert (events[0]["method"], events[0]["path"]) == ("GET", "/?x=1")
-    assert events[2]["text"] == "hello dear"
-    assert "x-a" in events[3]["after"]["headers"]
-    assert "late" in events[5]["problem"]
-    assert (events[6]["status"], events[6]["source"]) == (200, "service")
 
 
 def test_init_worker_that_fails_leaves_a_node_that_serves_and_warns(serving):

@@ -1,4 +1,4 @@
-"""`write_gateway`: a directory with a command `kong` that starts the stand-in; `write_conf`: a `kong.conf`."""
+"""`write_gateway`: a directory whose command `kong` starts the stand-in; `write_conf`: its kong.conf."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def write_gateway(
 
     `default_confs` are the files that are read without `-c`; `database` is a directory that stands for
     PostgreSQL: nodes of gateways that name the same one, and the same `pg_database`, share their entities
-    (None: there is no server). `system_tree` stands for `/usr/local`, which is on every node's search path. The
-    result needs neither Python nor this package any more. Raises DiskError.
+    (None: there is no server). `system_tree` stands for `/usr/local`, which is on every node's search path.
+    The result needs neither Python nor this package any more. Raises DiskError.
     """
     make_directories(os.path.join(directory, "bin"))
     lua = os.path.join(directory, "lua")

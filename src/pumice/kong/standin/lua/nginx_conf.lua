@@ -62,6 +62,7 @@ local function proxy_server(text)
     error_page 400 404 411 412 413 414 417 494 /kong_error_handler;
     location / {
       default_type "";
+      set $upstream_uri "";
       rewrite_by_lua_block { %s }
       access_by_lua_block { %s }
       content_by_lua_block { %s }

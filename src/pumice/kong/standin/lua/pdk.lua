@@ -26,7 +26,7 @@ local function request_context()
   return context.standin
 end
 
-local function logger(trace)
+local function logger()
   local function written(level, ...)
     local parts = {}
     for index = 1, select("#", ...) do
@@ -34,9 +34,7 @@ local function logger(trace)
       parts[index] = type(value) == "table" and json.plain.encode(store.without_nulls(value)) or tostring(value)
     end
     local context = request_context()
-    local text = concat(parts)
-    ngx.log(ngx[levels[level]], "[", context.plugin or "kong", "] ", text)
-    trace { event = "log", level = level, plugin = context.plugin, text = text, id = context.id }
+    ngx.log(ngx[levels[level]], "[", context.plugin or "kong", "] ", concat(parts))
   end
   local log = {}
   for level in pairs(levels) do
@@ -131,7 +129,7 @@ local function make_service_request()
   end
   return inert.partly("kong.service.request", {
     set_scheme = function(scheme) upstream().scheme = scheme end,
-    set_path = function(path) upstream().path = path end,
+    set_path = function(path) ngx.var.upstream_uri = path end,
     set_raw_query = function(query) ngx.req.set_uri_args(query) end,
     set_query = function(query) ngx.req.set_uri_args(query) end,
     set_method = function(method) upstream().method = method end,
@@ -332,15 +330,6 @@ end
 
 -- The `kong` of a node.
 local function new(node)
-  local trace_path = node.properties.standin_trace
-  function node.trace(event)
-    local file = trace_path ~= "" and io.open(trace_path, "ab")
-    if file then
-      file:write(json.plain.encode(event), "\n")
-      file:close()
-    end
-  end
-
   local function nothing() end
   local plugin_context = setmetatable({}, {
     __index = function(_, key)
@@ -364,7 +353,7 @@ local function new(node)
     version = node.settings.version,
     version_num = number_of(node.settings.version),
     configuration = make_configuration(node),
-    log = logger(node.trace),
+    log = logger(),
     ctx = { plugin = plugin_context, shared = shared_context, core = {} },
     request = make_request(),
     response = make_response(),

@@ -160,39 +160,13 @@ local function new(node)
     return instances
   end
 
-  local function seen(phase)
-    if phase == "rewrite" or phase == "access" then
-      return { headers = ngx.req.get_headers(), query = ngx.req.get_uri_args() }
-    elseif phase == "header_filter" or phase == "response" then
-      return { headers = ngx.resp.get_headers(), status = ngx.status }
-    end
-  end
-
   local function run(phase, instances, on_error)
     local context = context_of()
-    local tracing = node.properties.standin_trace ~= ""
     for _, instance in ipairs(instances) do
       local handler = instance.handler[phase]
       if type(handler) == "function" then
         context.plugin, context.plugin_id = instance.name, instance.id
-        local before = tracing and seen(phase)
-        if tracing then
-          ngx.update_time()
-        end
-        local began = ngx.now()
-        if tracing and phase ~= "body_filter" then
-          -- told first: a phase that answers itself does not come back
-          node.trace { event = "phase", id = context.id, phase = phase, plugin = instance.name }
-        end
         local ok, problem = pcall(handler, instance.handler, instance.config)
-        if tracing then
-          ngx.update_time()
-          node.trace {
-            event = "phase done", id = context.id, phase = phase, plugin = instance.name,
-            ms = (ngx.now() - began) * 1000, before = before, after = seen(phase),
-            problem = not ok and tostring(problem) or nil,
-          }
-        end
         context.plugin = nil
         if not ok then
           ngx.log(ngx.ERR, '[kong] plugin "', instance.name, '" failed in its ', phase, " phase: ", tostring(problem))
@@ -215,10 +189,6 @@ local function new(node)
     if node.unsafe then
       ngx.log(ngx.ALERT, "[kong] unsafe request processing due to earlier initialization errors; this node must be restarted")
     end
-    node.trace {
-      event = "request", id = context.id, method = ngx.req.get_method(), path = ngx.var.request_uri,
-      headers = ngx.req.get_headers(),
-    }
     run("rewrite", chosen(context, true), hang_up)
   end
 
@@ -232,7 +202,7 @@ local function new(node)
           context.route = route
           local service = route.service and node.store.entities.services[route.service.id]
           context.service = service and store.without_nulls(service)
-          context.upstream.path = route.strip_path == false and uri
+          ngx.var.upstream_uri = route.strip_path == false and uri
             or (rest:sub(1, 1) == "/" and rest or "/" .. rest)
           return true
         end
@@ -260,7 +230,7 @@ local function new(node)
     end
     local body = json.plain.encode {
       upstream = "the echo of Pumice's stand-in gateway", method = upstream.method or ngx.req.get_method(),
-      path = upstream.path, query = ngx.req.get_uri_args(), headers = headers, body = pdk.body_of_request(),
+      path = ngx.var.upstream_uri, query = ngx.req.get_uri_args(), headers = headers, body = pdk.body_of_request(),
       target = upstream.host and upstream.host .. ":" .. upstream.port or upstream.name,
     }
     context.answer = { status = 200, headers = { ["Content-Type"] = "application/json" }, body = body }
@@ -285,23 +255,11 @@ local function new(node)
   end
 
   function proxy.body_filter()
-    local context = context_of()
-    run("body_filter", context.instances or {})
-    if node.properties.standin_trace ~= "" then
-      context.sent = (context.sent or "") .. (ngx.arg[1] or "")
-    end
+    run("body_filter", context_of().instances or {})
   end
 
   function proxy.log()
-    local context = context_of()
-    run("log", context.instances or {})
-    if node.properties.standin_trace ~= "" then
-      node.trace {
-        event = "response", id = context.id, status = ngx.status, headers = ngx.resp.get_headers(),
-        body = (context.sent or ""):sub(1, 65536), ms = (ngx.now() - ngx.req.start_time()) * 1000,
-        source = context.source or "service",
-      }
-    end
+    run("log", context_of().instances or {})
   end
 
   return proxy
