@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.cases import CASES, PUMICE, Case, Setting, Step
+from bench.cluster import cluster_cases
 from bench.corpus import evaluate_corpus
 from bench.measure import CommandFailed, Cost, Samples, peak_memory, weigh
 from bench.report import Report, Row
@@ -31,7 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="pumice-bench-") as folder:
         setting = _setting(Path(folder), given)
         report = Report(_machine(setting))
-        for make, rows in {**CASES, **server_cases(shared)}.values():
+        for make, rows in {**CASES, **server_cases(shared), **cluster_cases()}.values():
             if any(_wanted(row, given.only) for row in rows):
                 report.rows += _measured(make(setting), given, setting)
         if _wanted(CORPUS, given.only) and (shared / "corpus").is_dir():
@@ -76,7 +77,15 @@ def _setting(folder: Path, given: argparse.Namespace) -> Setting:
         shlex.split(given.luarocks),
         PROJECT / "examples/kong-plugin-request-stamp",
         environment,
+        _cache(),
     )
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(home) / "pumice-bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _machine(setting: Setting) -> dict[str, str]:
@@ -101,25 +110,28 @@ def _measured(case: Case, given: argparse.Namespace, setting: Setting) -> Iterat
     runs = given.runs if case.runs is None else min(given.runs, case.runs)
     output = setting.folder / "output"
     sides = list(case.sides)
-    for run in range(-1, runs):
-        _say(given, f"{case.name} {max(run, 0) + 1}/{runs}")
-        for side in sides if run % 2 else reversed(sides):
-            if run < 0 and case.runs == 1:
-                continue  # too long for a run that does not count
-            case.reset(side)
-            for step in case.sides[side]:
-                row = rows[step.row]
-                try:
-                    cost = _run(step, setting, output)
-                except CommandFailed as failed:
-                    row.failure = f"{side}: {failed}"
-                    continue
-                for name in (step.row, *step.also) if run >= 0 else ():
-                    rows[name].sides.setdefault(side, Samples()).costs.append(cost)
-        if run < 0 and case.most_memory is not None:
-            _weigh_memory(case, rows, setting)
-        if all(row.failure.startswith(PUMICE) for row in rows.values()):
-            break
+    try:
+        for run in range(-1, runs):
+            _say(given, f"{case.name} {max(run, 0) + 1}/{runs}")
+            for side in sides if run % 2 else reversed(sides):
+                if run < 0 and case.runs == 1:
+                    continue  # too long for a run that does not count
+                case.reset(side)
+                for step in case.sides[side]:
+                    row = rows[step.row]
+                    try:
+                        cost = _run(step, setting, output)
+                    except CommandFailed as failed:
+                        row.failure = f"{side}: {failed}"
+                        continue
+                    for name in (step.row, *step.also) if run >= 0 else ():
+                        rows[name].sides.setdefault(side, Samples()).costs.append(cost)
+            if run < 0 and case.most_memory is not None:
+                _weigh_memory(case, rows, setting)
+            if all(row.failure.startswith(PUMICE) for row in rows.values()):
+                break
+    finally:
+        case.close()
     return (row for row in rows.values() if _wanted(row.name, given.only))
 
 

@@ -50,6 +50,8 @@ class Case:
     targets: dict[str, float | None]
     reset: Callable[[str], None] = _nothing
     """Called with the side before its steps."""
+    close: Callable[[], None] = lambda: None
+    """Called at the end, to stop what was started."""
     runs: int | None = None
     """At most so many runs; None: as many as asked for."""
     against: str = LUAROCKS
@@ -72,6 +74,8 @@ class Setting:
     luarocks: list[str]
     example: Path
     environment: Mapping[str, str]
+    cache: Path = Path()
+    """What is kept from bench to bench."""
 
     def program(self, side: str, tree: Path) -> list[str]:
         """One side's command line up to its command."""

@@ -52,7 +52,7 @@ class Rivals:
     kong: str
     """The gateway's program on a node."""
 
-    def prepare(self, identity: Path, python: Path) -> None:
+    def prepare(self, python: Path) -> None:
         """Write the loop, the playbook and the inventory; the nodes run already."""
         (self.folder / "loop.sh").write_text(_LOOP, encoding="utf-8")
         book = _PLAYBOOK.format(rock=self.rock, name=self.rock.name, kong=self.kong)
