@@ -37,6 +37,11 @@ def written(folder: Path) -> dict[str, bytes]:
     [
         (("--format", "helm"), ["configmaps.yaml", "values-ingress.yaml", "values.yaml"]),
         (("--format", "kustomize"), ["configmaps.yaml", "deployment-patch.yaml", "kustomization.yaml"]),
+        (("--format", "helm", "--secrets"), ["secrets.yaml", "values-ingress.yaml", "values.yaml"]),
+        (
+            ("--format", "kustomize", "--secrets"),
+            ["deployment-patch.yaml", "kustomization.yaml", "secrets.yaml"],
+        ),
         (("--format", "konnect"), ["plugin-schema.json"]),
         (
             ("--format", "konnect", "--single-file"),
@@ -143,7 +148,7 @@ def test_a_dependency_that_is_not_at_hand_is_told_by_the_gateways_words(
 ) -> None:
     rock = make_rock("kong-plugin-demo", "1.0.0-1", DEMO, ["lib-a"])
     assert command("pack", str(rock), "--single-file", f"--tree={tmp_path}/tree") == 1
-    assert "lib-a is not installed here" in command.output
+    assert "lib-a is neither installed here nor brought by Kong: nothing of it is folded in" in command.output
     assert "demo does not load: " in command.output
     assert "module 'lib.a' not found" in command.output
     assert not list((tmp_path / "home").glob("*.single"))
@@ -158,6 +163,7 @@ def test_a_dependency_that_is_not_at_hand_is_told_by_the_gateways_words(
             "--single-file is for",
         ),
         (("--format", "oci", "--artifact", "--single-file"), "--single-file is for"),
+        (("--format", "konnect", "--secrets"), "--secrets is for what is mounted"),
         (("--format", "operator", "--single-file"), "missing option '--image'"),
         (("--format", "operator", "--image", "r.example/x:1"), "also needs stamp.lua"),
     ],

@@ -106,12 +106,6 @@ def test_a_directory_of_exactly_the_limit_is_taken_and_a_byte_more_is_refused() 
         config_maps(PluginFiles("demo", "1-1", {**fits, "x.lua": b"x"}))
 
 
-def test_what_client_side_apply_refuses_is_applied_by_the_server() -> None:
-    large = PluginFiles("demo", "1-1", {**FILES, "big.lua": b"--" + b"x" * 262144})
-    assert "kubectl apply --server-side -f" in helm_texts([large])[1].text
-    assert "kubectl apply -f" in helm_texts([DEMO])[1].text
-
-
 @pytest.mark.parametrize("name", ["my_plugin", "Demo", "a.b", "p" * 52, "-a", "a-", ""])
 def test_a_name_that_makes_no_volume_is_refused(name: str) -> None:
     with pytest.raises(CheckError, match="volumes are named after the plugin"):

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,21 @@ DEPLOYMENT = {
 }
 
 
+@pytest.fixture(params=[False, True], ids=["ConfigMap", "Secret"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """What holds the files."""
+    return "Secret" if request.param else "ConfigMap"
+
+
 @pytest.fixture
-def built(tmp_path: Path) -> list[dict[str, Any]]:
+def built(tmp_path: Path, kind: str) -> list[dict[str, Any]]:
     """What the real kustomize makes of a Deployment and the component."""
     program = shutil.which("kubectl")
     if program is None:
         pytest.skip("no kubectl here")
     component = tmp_path / "component"
     component.mkdir()
-    for text in kustomize_texts([DEMO]):
+    for text in kustomize_texts([DEMO], secret=kind == "Secret"):
         (component / text.name).write_text(text.text)
     (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(DEPLOYMENT))
     (tmp_path / "kustomization.yaml").write_text("resources: [deployment.yaml]\ncomponents: [component]\n")
@@ -61,22 +68,31 @@ def built(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.peer
-def test_the_deployment_gets_volumes_mounts_and_environment(built: list[dict[str, Any]]) -> None:
+def test_the_deployment_gets_volumes_mounts_and_environment(built: list[dict[str, Any]], kind: str) -> None:
     for each in built:
         kubernetes_validate.validate(each, "1.31", strict=True)
-    maps = [each for each in built if each["kind"] == "ConfigMap"]
+    maps = [each for each in built if each["kind"] == kind]
     (deployment,) = [each for each in built if each["kind"] == "Deployment"]
     pod = deployment["spec"]["template"]["spec"]
     controller, proxy = sorted(pod["containers"], key=lambda each: str(each["name"]))
     assert controller == {"name": "ingress-controller", "image": "c"}
     assert {"name": "prefix", "emptyDir": {}} in pod["volumes"]
-    held = {each["name"]: each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each}
+    held = {}
+    for each in pod["volumes"]:
+        if "emptyDir" not in each:
+            held[each["name"]] = (
+                each["secret"]["secretName"] if kind == "Secret" else each["configMap"]["name"]
+            )
     assert sorted(held.values()) == sorted(each["metadata"]["name"] for each in maps)
     mounted = {
         each["mountPath"]: held[each["name"]] for each in proxy["volumeMounts"] if each["name"] in held
     }
     assert sorted(mounted) == ["/opt/kong/plugins/demo", "/opt/kong/plugins/demo/migrations"]
     data = {each["metadata"]["name"]: each["data"] for each in maps}
+    if kind == "Secret":
+        data = {
+            name: {key: b64decode(text).decode() for key, text in each.items()} for name, each in data.items()
+        }
     assert data[mounted["/opt/kong/plugins/demo"]] == {"handler.lua": "return {\n}\n", "schema.lua": "x"}
     assert data[mounted["/opt/kong/plugins/demo/migrations"]] == {"init.lua": "return {}"}
     environment = {each["name"]: each["value"] for each in proxy["env"]}

@@ -45,6 +45,7 @@ COMMAND = Command(
             ),
         ),
         Option(("--single-file",), "Fold a plugin with its modules into handler.lua and schema.lua."),
+        Option(("--secrets",), "For helm and kustomize: Secrets and not ConfigMaps."),
         Option(("--image",), "For operator: where the plugin's image is, as host/path:tag.", "<reference>"),
         Option(("--kube-namespace",), "For operator: the namespace of the installation.", "<name>"),
         Option(("--pull-secret",), "For operator: the secret that the image is pulled with.", "<name>"),

@@ -24,7 +24,12 @@ def pack_texts(arguments: Arguments, session: Session) -> str:
             f"--single-file does not go with --format {chosen}",
             hint=f"It goes with {', '.join(FORMATS)} and oci, or alone, for the two files.",
         )
-    target = Target(arguments.text("image"), arguments.text("kube_namespace"), arguments.text("pull_secret"))
+    target = Target(
+        arguments.text("image"),
+        arguments.text("kube_namespace"),
+        arguments.text("pull_secret"),
+        arguments.flag("secrets"),
+    )
     config, terminal = session.config, session.terminal
     with WorkDir(config, "pack") as work:
         rock = rock_to_pack(

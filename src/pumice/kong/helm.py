@@ -1,8 +1,8 @@
-"""`helm`: a plugin as ConfigMaps, and the values that mount them with Kong's charts (Kong contract 4.5)."""
+"""`helm`: a plugin as ConfigMaps or Secrets, and the values that mount them with Kong's charts (contract 4.5)."""
 
 from __future__ import annotations
 
-from pumice.kong.kubernetes import APPLY_LIMIT, config_maps, documents
+from pumice.kong.kubernetes import applied, config_maps, documents
 from pumice.kong.plugin_files import Text
 from pumice.kong.yaml_writer import yaml_text
 
@@ -13,27 +13,28 @@ if TYPE_CHECKING:
     from pumice.kong.kubernetes import ConfigMap
     from pumice.kong.plugin_files import PluginFiles
 
-__all__ = ["apply_line", "helm_texts"]
+__all__ = ["helm_texts"]
 
 
-def helm_texts(plugins: Sequence[PluginFiles]) -> tuple[Text, ...]:
+def helm_texts(plugins: Sequence[PluginFiles], *, secret: bool = False) -> tuple[Text, ...]:
     """`configmaps.yaml`, `values.yaml` for the chart `kong`, `values-ingress.yaml` for the chart `ingress`.
 
-    The chart itself sets KONG_PLUGINS and KONG_LUA_PACKAGE_PATH from these values. Raises CheckError for a
-    plugin that cannot be mounted.
+    With `secret` the files are in Secrets, in `secrets.yaml`. The chart itself sets KONG_PLUGINS and
+    KONG_LUA_PACKAGE_PATH from these values. Raises CheckError for a plugin that cannot be mounted.
     """
     maps = [each for plugin in plugins for each in config_maps(plugin)]
-    texts = documents(maps, plugins[0].version)
-    values = {"plugins": {"configMaps": [_mounted(plugin.name, maps) for plugin in plugins]}}
+    texts = documents(maps, plugins[0].version, secret=secret)
+    kind, file = ("secrets", "secrets.yaml") if secret else ("configMaps", "configmaps.yaml")
+    values = {"plugins": {kind: [_mounted(plugin.name, maps) for plugin in plugins]}}
     names = " and ".join(plugin.name for plugin in plugins)
     advice = (
         "First, in the namespace of the gateway:\n"
-        f"  {apply_line(texts)}\n"
+        f"  {applied(texts)} -f {file}\n"
         "The chart adds the plugins to KONG_PLUGINS by itself, but a value env.plugins wins over that, as\n"
         "env.lua_package_path does over the path. A list in a second values file replaces this one.\n"
     )
     return (
-        Text("configmaps.yaml", yaml_text(*texts, comment=f"{names} {plugins[0].version}: the files.")),
+        Text(file, yaml_text(*texts, comment=f"{names} {plugins[0].version}: the files.")),
         Text(
             "values.yaml",
             yaml_text(
@@ -48,14 +49,6 @@ def helm_texts(plugins: Sequence[PluginFiles]) -> tuple[Text, ...]:
             ),
         ),
     )
-
-
-def apply_line(texts: Sequence[dict[str, object]]) -> str:
-    """The command that takes these ConfigMaps: client-side apply fails where one is too large for it."""
-    import json
-
-    too_large = any(len(json.dumps(text)) > APPLY_LIMIT for text in texts)
-    return f"kubectl apply {'--server-side ' if too_large else ''}-f configmaps.yaml"
 
 
 def _mounted(plugin: str, maps: Sequence[ConfigMap]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""ConfigMaps that hold a plugin, and where they are mounted (Kong contract 4.5).
+"""ConfigMaps or Secrets that hold a plugin, and where they are mounted (Kong contract 4.5).
 
 One for each directory, since the keys of a ConfigMap are flat; with a hash of its content in its name, since
 a gateway never reads a mounted file again: another content is another name, and new pods.
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from pumice.kong.plugin_files import PluginFiles
 
-__all__ = ["APPLY_LIMIT", "ConfigMap", "config_maps", "documents", "mounts"]
+__all__ = ["ConfigMap", "applied", "config_maps", "documents", "mounts"]
 
 MOUNTED_AT = "/opt/kong/plugins"
 """Where the chart and the operator put plugins."""
 _SIZE_LIMIT = 1 << 20
-APPLY_LIMIT = 262_144
+_APPLY_LIMIT = 262_144
 """`kubectl apply` keeps a copy of what it applies in an annotation, which may have this many bytes."""
 _LABEL = 63
 _PLUGIN_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,49}[a-z0-9])?\Z")
@@ -101,19 +101,27 @@ def config_maps(plugin: PluginFiles) -> tuple[ConfigMap, ...]:
     return maps
 
 
-def documents(maps: Iterable[ConfigMap], version: str) -> tuple[dict[str, object], ...]:
-    """The ConfigMaps as Kubernetes takes them; what is no UTF-8 goes into `binaryData`.
+def documents(
+    maps: Iterable[ConfigMap], version: str, *, secret: bool = False
+) -> tuple[dict[str, object], ...]:
+    """The ConfigMaps as Kubernetes takes them, or Secrets; what is no UTF-8 goes into `binaryData`.
 
     They are immutable: a change is another name, and no node has to watch them.
     """
-    return tuple(_document(each, version) for each in maps)
+    return tuple(_document(each, version, secret=secret) for each in maps)
 
 
-def mounts(maps: Iterable[ConfigMap]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+def mounts(
+    maps: Iterable[ConfigMap], *, secret: bool = False
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """The volumes of a pod and the mounts of a container, as the chart renders them."""
     ordered = list(maps)
     volumes: list[dict[str, object]] = [
-        {"name": each.volume, "configMap": {"name": each.name}} for each in ordered
+        {
+            "name": each.volume,
+            **({"secret": {"secretName": each.name}} if secret else {"configMap": {"name": each.name}}),
+        }
+        for each in ordered
     ]
     mounted: list[dict[str, object]] = [
         {"name": each.volume, "mountPath": each.mount_path, "readOnly": True} for each in ordered
@@ -121,19 +129,42 @@ def mounts(maps: Iterable[ConfigMap]) -> tuple[list[dict[str, object]], list[dic
     return volumes, mounted
 
 
-def _document(config_map: ConfigMap, version: str) -> dict[str, object]:
+def applied(texts: Iterable[Mapping[str, object]]) -> str:
+    """`kubectl apply`, with `--server-side` where one of the resources is too large for the client's copy."""
+    too_large = any(_copy_size(text) > _APPLY_LIMIT for text in texts)
+    return "kubectl apply --server-side" if too_large else "kubectl apply"
+
+
+def _copy_size(text: Mapping[str, object]) -> int:
+    """The bytes of all annotations once the client has added its copy, as Go writes JSON."""
+    import json
+
+    name = "kubectl.kubernetes.io/last-applied-configuration"
+    copy = json.dumps(text, ensure_ascii=False, separators=(",", ":"))
+    # `<`, `>` and `&` become \u003c and the like; a line end follows
+    size = len(copy.encode()) + 5 * sum(map(copy.count, "<>&")) + 1
+    metadata = text["metadata"]
+    assert isinstance(metadata, dict)
+    return size + len(name) + sum(len(key) + len(value) for key, value in metadata["annotations"].items())
+
+
+def _document(config_map: ConfigMap, version: str, *, secret: bool) -> dict[str, object]:
     import base64
 
     data: dict[str, object] = {}
     binary: dict[str, object] = {}
     for name, content in config_map.files.items():
+        encoded = base64.b64encode(content).decode("ascii")
+        if secret:
+            data[name] = encoded
+            continue
         try:
             data[name] = content.decode("utf-8")
         except UnicodeDecodeError:
-            binary[name] = base64.b64encode(content).decode("ascii")
+            binary[name] = encoded
     return {
         "apiVersion": "v1",
-        "kind": "ConfigMap",
+        "kind": "Secret" if secret else "ConfigMap",
         "metadata": {
             "name": config_map.name,
             "labels": {
@@ -143,6 +174,7 @@ def _document(config_map: ConfigMap, version: str) -> dict[str, object]:
             "annotations": {"pumice/version": version},
         },
         "immutable": True,
+        **({"type": "Opaque"} if secret else {}),
         **({"data": data} if data else {}),
         **({"binaryData": binary} if binary else {}),
     }

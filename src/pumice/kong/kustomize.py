@@ -1,12 +1,12 @@
 """`kustomize`: a component that adds a plugin to a gateway's Deployment (Kong contract 4.5).
 
-The ConfigMaps are those of `helm`, mounted as the chart mounts them. They are plain resources: their names
-end in a hash of their own, so that no generator is needed.
+The ConfigMaps or Secrets are those of `helm`, mounted as the chart mounts them. They are plain resources:
+their names end in a hash of their own, so that no generator is needed.
 """
 
 from __future__ import annotations
 
-from pumice.kong.kubernetes import config_maps, documents, mounts
+from pumice.kong.kubernetes import applied, config_maps, documents, mounts
 from pumice.kong.plugin_files import Text
 from pumice.kong.yaml_writer import yaml_text
 
@@ -23,19 +23,21 @@ _CONTAINER = "proxy"
 _LUA_PATH = "/opt/?.lua;/opt/?/init.lua;;"
 
 
-def kustomize_texts(plugins: Sequence[PluginFiles]) -> tuple[Text, ...]:
-    """`kustomization.yaml`, `configmaps.yaml` and `deployment-patch.yaml`.
+def kustomize_texts(plugins: Sequence[PluginFiles], *, secret: bool = False) -> tuple[Text, ...]:
+    """`kustomization.yaml`, `configmaps.yaml` (or `secrets.yaml`) and `deployment-patch.yaml`.
 
     Raises CheckError for a plugin that cannot be mounted.
     """
     maps = [each for plugin in plugins for each in config_maps(plugin)]
-    volumes, mounted = mounts(maps)
+    volumes, mounted = mounts(maps, secret=secret)
+    file = "secrets.yaml" if secret else "configmaps.yaml"
     names = ",".join(plugin.name for plugin in plugins)
     version = plugins[0].version
+    resources = documents(maps, version, secret=secret)
     component = {
         "apiVersion": "kustomize.config.k8s.io/v1alpha1",
         "kind": "Component",
-        "resources": ["configmaps.yaml"],
+        "resources": [file],
         "patches": [
             {
                 "path": "deployment-patch.yaml",
@@ -72,12 +74,11 @@ def kustomize_texts(plugins: Sequence[PluginFiles]) -> tuple[Text, ...]:
                 component,
                 comment=f"{names} {version}. Name this directory under `components:` of the\n"
                 "kustomization that has the gateway's Deployment. Where it is not that of the chart, mend\n"
-                "the target here and the container's name in deployment-patch.yaml.",
+                "the target here and the container's name in deployment-patch.yaml. Then:\n"
+                f"  {applied(resources)} -k DIRECTORY",
             ),
         ),
-        Text(
-            "configmaps.yaml", yaml_text(*documents(maps, version), comment=f"{names} {version}: the files.")
-        ),
+        Text(file, yaml_text(*resources, comment=f"{names} {version}: the files.")),
         Text(
             "deployment-patch.yaml",
             yaml_text(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "SINGLE", "Target", "pack_manifests"]
 
 FORMATS = ("helm", "operator", "kustomize", "konnect")
+_MOUNTED = ("helm", "kustomize")
 SINGLE = "single"
 """The form that `--single-file` alone asks for."""
 
@@ -33,6 +34,9 @@ class Target(Value):
     image: str | None = None
     namespace: str | None = None
     secret: str | None = None
+    """Of a registry's login, which the operator pulls with."""
+    as_secrets: bool = False
+    """The files are mounted from Secrets, not from ConfigMaps."""
 
 
 def pack_manifests(
@@ -51,6 +55,11 @@ def pack_manifests(
     folded first, with what it depends on in `trees`. Files of the same names are replaced. Raises
     CheckError for a plugin that the form cannot hold, UsageError, DiskError.
     """
+    target = target or Target()
+    if target.as_secrets and chosen not in _MOUNTED:
+        raise UsageError(
+            "--secrets is for what is mounted", hint=f"It goes with --format {' and '.join(_MOUNTED)}."
+        )
     sources = lua_sources(rock)
     spans: dict[str, tuple[Span, ...]] = {}
     plugins = files_of_plugins(rock)
@@ -64,11 +73,11 @@ def pack_manifests(
     if chosen == "helm":
         from pumice.kong.helm import helm_texts
 
-        texts = helm_texts(plugins)
+        texts = helm_texts(plugins, secret=target.as_secrets)
     elif chosen == "kustomize":
         from pumice.kong.kustomize import kustomize_texts
 
-        texts = kustomize_texts(plugins)
+        texts = kustomize_texts(plugins, secret=target.as_secrets)
     elif chosen == "operator":
         if len(plugins) > 1:
             raise CheckError(
@@ -76,7 +85,7 @@ def pack_manifests(
                 f"{', '.join(plugin.name for plugin in plugins)}",
                 hint="Give each plugin a rock of its own, or ship an image on top of the gateway's.",
             )
-        texts = _operator(plugins[0], target or Target())
+        texts = _operator(plugins[0], target)
     elif chosen == "konnect":
         texts = _each(plugins, [_konnect(plugin, sources, spans, progress) for plugin in plugins])
     else:
@@ -89,10 +98,18 @@ def pack_manifests(
         if chosen == SINGLE:
             files.update({f"{root}/{path}": data for path, data in plugin.files.items()})
         files[f"{plugin.name}.lines.json"] = _line_map(spans[plugin.name])
-    outdated = []
+    outdated: list[str] = []
     if chosen == "konnect":
         folders = [""] if len(plugins) == 1 else [f"{plugin.name}/" for plugin in plugins]
         outdated = [folder + name for folder in folders for name in _MAYBE]
+    elif chosen in _MOUNTED:
+        outdated = ["configmaps.yaml", "secrets.yaml"]
+        if any("kubectl apply --server-side" in text.text for text in texts):
+            progress.message(
+                "warning",
+                "a directory of the plugin is larger than the 262,144 bytes of an annotation, in which plain "
+                "`kubectl apply` keeps a copy: apply it with --server-side",
+            )
     _write(directory, files, outdated)
     return directory
 
