@@ -23,7 +23,7 @@ _HINT = (
 )
 # No word of an address may begin with a dash (a program would take it for an option) or hold a blank.
 _USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@\\+-]*\$?")
-_HOST = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.%:-]*")
+_HOST = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.%:-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@:/+-]*")
 
@@ -85,7 +85,7 @@ def _ssh(text: str, rest: str) -> Address:
     user, at, place = rest.rpartition("@")
     if at:
         if ":" in user:
-            raise _refused(text, "a password does not belong here; use a key or an agent")
+            raise _refused(f"ssh://…@{place}", "a password does not belong here; use a key or an agent")
         _check(text, "user", _USER, user)
     if place.startswith("["):
         host, bracket, after = place[1:].partition("]")

@@ -7,7 +7,7 @@ from typing import Literal
 from pumice.base.value import Value
 from pumice.cluster.address import Address
 
-__all__ = ["LAYOUTS", "ROLES", "Cluster", "Expect", "Node", "PluginWish"]
+__all__ = ["LAYOUTS", "ROLES", "Cluster", "Expect", "Node", "PluginWish", "read_cluster"]
 
 ROLES = ("traditional", "control_plane", "data_plane", "dbless")
 LAYOUTS = ("generations", "luarocks")
@@ -93,3 +93,10 @@ class Cluster(Value):
         if self.batch.endswith("%"):
             return max(1, count * int(self.batch[:-1]) // 100)
         return max(1, int(self.batch))
+
+
+def read_cluster(path: str, *, home: str | None = None) -> Cluster:
+    """The cluster that a file describes: `inventory_reader.read_cluster`, loaded when it is needed."""
+    from pumice.cluster.inventory_reader import read_cluster as read
+
+    return read(path, home=home)
