@@ -42,7 +42,7 @@ def test_a_plugin_without_a_fault_gives_its_facts(demo: Demo) -> None:
     assert report.ok
     assert report.plugins == (
         PluginFacts(
-            "demo", "1.0.0", "1000", ("access",), (SchemaField("config.on", "boolean", False, None),)
+            "demo", "1.0.0", "1000", ("access",), (SchemaField("config.on", "boolean", False, None),), "demo"
         ),
     )
 

@@ -49,4 +49,5 @@ def test_a_finding_is_one_json_object() -> None:
         "file": "f",
         "line": 3,
         "hint": "h",
+        "for": [],
     }

@@ -7,7 +7,7 @@ from pumice.cli.findings import counted, finding_lines, table
 from pumice.cli.options import JSON
 from pumice.errors import EXIT_FAILURE, EXIT_OK, PumiceError
 from pumice.kong.finding import finding
-from pumice.operation.check import Report, check_path
+from pumice.operation.check import Report, check_path, parse_targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,18 @@ COMMAND = Command(
             choices=("text", "json", "sarif", "junit"),
         ),
         Option(("--strict",), "Warnings count as errors."),
+        Option(
+            ("--for",),
+            "What it has to work on, separated by commas or given several times: kong@3.4, kong@>=3.4, "
+            "newest; oss, enterprise; rock, tar, image, helm, operator, konnect-hybrid, streaming.",
+            "<target>",
+            repeat=True,
+        ),
+    ),
+    examples=(
+        ("pumice check", "The plugin or rock here, for the newest open-source Kong."),
+        ("pumice check --for kong@2.8,kong@>=3.4", "What breaks on which of these versions."),
+        ("pumice check --for operator,streaming plugin.rock", "Whether these channels take it."),
     ),
 )
 
@@ -44,11 +56,12 @@ def run(arguments: Arguments, session: Session) -> int:
     """Checks every argument."""
     form = "json" if arguments.flag("json") else arguments.text("format") or "text"
     strict = arguments.flag("strict")
+    targets = parse_targets(arguments.texts("for"))
     reports = []
     failed = False
     for path in arguments.texts("path") or (".",):
         try:
-            report = check_path(path, session.config)
+            report = check_path(path, session.config, targets)
         except PumiceError as error:
             if form == "text":
                 raise
@@ -79,6 +92,13 @@ def _print(path: str, report: Report, session: Session) -> None:
             for plugin in report.plugins
         ]
         session.terminal.print("\n".join(table(("plugin", "version", "priority", "phases"), rows)))
+    if report.channels and not session.terminal.quiet:
+        verdicts = [
+            (each.plugin, each.channel, "yes" if each.ok else "no", each.name_from, each.restart)
+            for each in report.channels
+        ]
+        head = ("plugin", "channel", "taken", "named by", "an update asks for")
+        session.terminal.print("\n".join(table(head, verdicts)))
     errors = sum(item.severity == "error" for item in report.findings)
     warnings = sum(item.severity == "warning" for item in report.findings)
     counts = [counted(errors, "error"), counted(warnings, "warning")]
@@ -92,7 +112,19 @@ def _json(path: str, report: Report, *, ok: bool) -> str:
 
     silenced = [{**item.finding.as_json(), "reason": item.reason} for item in report.silenced]
     findings = [item.as_json() for item in report.findings]
-    return json.dumps({"file": path, "ok": ok, "findings": findings, "silenced": silenced})
+    told: dict[str, object] = {"file": path, "ok": ok, "findings": findings, "silenced": silenced}
+    if report.channels:
+        told["channels"] = [
+            {
+                "plugin": each.plugin,
+                "channel": each.channel,
+                "ok": each.ok,
+                "name_from": each.name_from,
+                "restart": each.restart,
+            }
+            for each in report.channels
+        ]
+    return json.dumps(told)
 
 
 def _sarif(reports: Sequence[tuple[str, Report]]) -> str:

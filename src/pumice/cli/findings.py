@@ -30,7 +30,8 @@ def finding_lines(
         where = (
             f"{item.file}:{item.line}: " if item.file and item.line else f"{item.file}: " if item.file else ""
         )
-        lines.append(f"{where}{item.severity}: {item.message} [{item.code}]")
+        targets = f" (for {', '.join(item.targets)})" if item.targets else ""
+        lines.append(f"{where}{item.severity}: {item.message}{targets} [{item.code}]")
         source = (sources or {}).get((item.file, item.line)) if item.file and item.line else None
         if source is not None and source.strip():
             lines.append(f"    {item.line} | {source.rstrip().expandtabs(4)[:_WIDE]}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from pumice.base.value import Value
+from pumice.kong.channel_rules import ChannelVerdict, channel_findings, channel_verdicts
 from pumice.kong.code_rules import code_findings
 from pumice.kong.finding import Finding, finding
-from pumice.kong.handler_rules import handler_findings, line_of, phases_of, version_findings
-from pumice.kong.loaded import Job
+from pumice.kong.judged_plugin import JudgedPlugin, PluginFacts
 from pumice.kong.package_rules import (
+    bundled_findings,
     file_findings,
     name_findings,
     part_findings,
@@ -17,33 +16,20 @@ from pumice.kong.package_rules import (
     unlisted_findings,
     unlisted_modules,
 )
-from pumice.kong.package_sandbox import package_sandbox
 from pumice.kong.plugin import find_plugins
-from pumice.kong.rock_rules import content_findings, dependency_findings, source_findings
-from pumice.kong.sandbox import load_modules
-from pumice.kong.schema_rules import fields_of, schema_findings
+from pumice.kong.rock_rules import content_findings, dependency_findings, size_findings, source_findings
+from pumice.kong.targets import DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pumice.kong.loaded import Loaded, Outcome
+    from pumice.kong.kong_version import Gateway
     from pumice.kong.package import Package
-    from pumice.kong.plugin import Plugin
-    from pumice.kong.schema_rules import SchemaField
     from pumice.kong.silence import Silenced
+    from pumice.kong.targets import Targets
 
 __all__ = ["PluginFacts", "Report", "check"]
-
-
-class PluginFacts(Value):
-    """What a gateway would learn of a plugin when it loads it; None and empty where it could not."""
-
-    name: str
-    version: str | None
-    priority: str | None
-    phases: tuple[str, ...]
-    fields: tuple[SchemaField, ...]
 
 
 class Report(Value):
@@ -53,6 +39,8 @@ class Report(Value):
     plugins: tuple[PluginFacts, ...]
     silenced: tuple[Silenced, ...] = ()
     """What the project's `pumice.toml` takes out of the findings."""
+    channels: tuple[ChannelVerdict, ...] = ()
+    """One for each channel that was asked for."""
     lines: Mapping[tuple[str, int], str] = {}
     """The source lines that findings are about, by file and number."""
 
@@ -69,12 +57,13 @@ def check(
     lint: Sequence[str] = (),
     seconds: float = 10.0,
     memory: int = 256 << 20,
+    targets: Targets = DEFAULT,
 ) -> Report:
     """Judges a package: its files, the syntax of its Lua, and as a Kong plugin if it is one.
 
     `lua` is the target of a rock that is no plugin (a plugin's is LuaJIT), `lint` what was found in the
-    rockspec already, `seconds` and `memory` what the plugin's code may take to load. Raises nothing for what
-    the package says or does.
+    rockspec already, `seconds` and `memory` what the plugin's code may take to load, each time that it does:
+    once for each gateway of `targets`. Raises nothing for what the package says or does.
     """
     plugins = find_plugins([*package.modules, *unlisted_modules(package)])
     findings = [finding("rockspec-lint", message, file=_rockspec(package)) for message in lint]
@@ -85,166 +74,46 @@ def check(
     findings += name_findings(package, plugins)
     findings += unlisted_findings(package)
     findings += source_findings(package)
+    facts: tuple[PluginFacts, ...] = ()
+    held: dict[Finding, list[Gateway]] = {}
     if plugins:
-        findings += dependency_findings(package)
         findings += content_findings(package)
-        findings += code_findings(package)
-    broken = frozenset(item.file for item in syntax if item.file is not None)
-    facts = []
-    for plugin in plugins:
-        judged = _Judged(package, plugin, broken, seconds, memory)
-        findings += judged.findings
-        facts.append(judged.facts)
-    told = _once(findings)
-    return Report(told, tuple(facts), lines=_lines(package, told))
-
-
-class _Judged:
-    """One plugin, loaded and judged."""
-
-    def __init__(
-        self, package: Package, plugin: Plugin, broken: frozenset[str], seconds: float, memory: int
-    ) -> None:
-        self._package = package
-        self._plugin = plugin
-        self._broken = broken
-        self._seconds = seconds
-        jobs = [
-            Job(kind, module)
-            for kind, module in (("handler", plugin.handler), ("schema", plugin.schema))
-            if package.source(package.modules.get(module, "")) is not None
-        ]
-        self._outcome = load_modules(jobs, package_sandbox(package, seconds, memory)) if jobs else None
-        self._loaded = {loaded.job.kind: loaded for loaded in self._outcome.loaded} if self._outcome else {}
-        self.findings = tuple(self._judge(jobs, self._outcome)) if self._outcome else ()
-
-    @property
-    def facts(self) -> PluginFacts:
-        handler, schema = self._loaded.get("handler"), self._loaded.get("schema")
-        return PluginFacts(
-            self._plugin.name,
-            handler.version.text
-            if handler and handler.version and handler.version.type == "string"
-            else None,
-            handler.priority.text if handler and handler.priority and handler.priority.integral else None,
-            phases_of(handler) if handler else (),
-            fields_of(schema.value) if schema else (),
-        )
-
-    def _judge(self, jobs: list[Job], outcome: Outcome) -> Iterator[Finding]:
-        for loaded in outcome.loaded:
-            yield from self._effect_findings(loaded)
-            yield from self._require_findings(loaded)
-            yield from self._global_findings(loaded)
-            if loaded.error is not None:
-                yield from self._error_findings(loaded, loaded.error)
-            else:
-                yield from self._rule_findings(loaded)
-        if outcome.failure is not None:
-            yield self._limit_finding(jobs[len(outcome.loaded)], outcome.failure)
-
-    def _rule_findings(self, loaded: Loaded) -> Iterator[Finding]:
-        file = self._package.modules[loaded.job.module]
-        name = self._plugin.name
-        source = self._package.source(file) or b""
-        if loaded.job.kind == "schema":
-            yield from schema_findings(name, loaded, file, source)
-            return
-        yield from handler_findings(name, loaded, file, source)
-        if self._package.rockspec is not None:
-            yield from version_findings(name, loaded, self._package.rockspec.version, file, source)
-
-    def _effect_findings(self, loaded: Loaded) -> Iterator[Finding]:
-        for effect in loaded.effects:
-            what = f"{effect.call}({effect.detail})" if effect.detail else effect.call
-            if effect.call == "os.exit":
-                yield finding(
-                    "load-exit",
-                    f"{what} is called while the plugin loads: the gateway would end without a word",
-                    file=effect.file,
-                    line=effect.line,
-                    hint="raise an error instead: error('…')",
-                )
-            else:
-                yield finding(
-                    "load-effect",
-                    f"{what} is called while the plugin loads: every node would do so at each start",
-                    file=effect.file,
-                    line=effect.line,
-                    hint="do it in init_worker, or not at all; the check has refused it",
-                )
-
-    def _global_findings(self, loaded: Loaded) -> Iterator[Finding]:
-        for name in loaded.globals:
-            own = self._package.modules[loaded.job.module]
-            places = [own, *sorted(set(self._package.modules.values()) - {own})]
-            lines = ((path, line_of(self._package.source(path) or b"", name)) for path in places)
-            path, line = next(((path, line) for path, line in lines if line is not None), (own, None))
-            yield finding(
-                "load-global",
-                f"'{name}' is made global: every plugin of the node shares it, and can break it",
-                kong=f"writing a global Lua variable ('{name}') which may lead to race conditions",
-                file=path,
-                line=line,
-                hint=f"write 'local {name}'",
-            )
-
-    def _require_findings(self, loaded: Loaded) -> Iterator[Finding]:
-        for required in loaded.requires:
-            if required.origin == "assumed" and required.module not in self._package.c_modules:
-                yield finding(
-                    "module-assumed",
-                    f"{required.module} is taken to come from a dependency; what it does here is unknown",
-                    file=required.file,
-                    line=required.line,
-                )
-
-    def _error_findings(self, loaded: Loaded, error: str) -> Iterator[Finding]:
-        if any(path in error for path in self._broken):
-            # the syntax error that stopped it has been told
-            return
-        own = self._package.modules[loaded.job.module]
-        words = f"error loading module '{loaded.job.module}': {_first_line(error)}"
-        absent = {item.module: item for item in loaded.requires if item.origin == "missing"}
-        missing = re.search(r"module '([^']*)' not found", error)
-        if missing is not None and missing[1] in absent:
-            required = absent[missing[1]]
-            if required.module not in unlisted_modules(self._package):
-                yield finding(
-                    "module-missing",
-                    f"'{self._plugin.name}' requires {required.module}, which neither the rock nor Kong has",
-                    kong=words,
-                    file=required.file or own,
-                    line=required.line,
-                    hint=_missing_hint(required.module),
-                )
-            return
-        at = re.search(r"([^\s:'\"]+\.lua):(\d+): ", error)
-        inside = at is not None and at[1] in self._package.files
-        yield finding(
-            "load-error",
-            f"{loaded.job.module} fails while it loads: {_first_line(error)}",
-            kong=words,
-            file=at[1] if at is not None and inside else own,
-            line=int(at[2]) if at is not None and inside else None,
-            hint=_error_hint(error),
-        )
-
-    def _limit_finding(self, job: Job, failure: str) -> Finding:
-        told = {
-            "time": f"takes longer than {self._seconds:g} s",
-            "memory": "takes more memory than a check gives it",
-        }.get(failure, f"could not be loaded: {failure}")
-        return finding(
-            "load-limit",
-            f"{job.module} {told}" + (" to load" if failure in ("time", "memory") else ""),
-            file=self._package.modules[job.module],
-            hint="a node would hang or die at its start: move the work into a phase",
-        )
+        findings += size_findings(package)
+        broken = frozenset(item.file for item in syntax if item.file is not None)
+        for gateway in targets.gateways:
+            of_gateway: list[Finding] = [
+                *bundled_findings(package, plugins, gateway.bundled),
+                *dependency_findings(package, gateway),
+                *code_findings(package, gateway),
+            ]
+            judged = [
+                JudgedPlugin(package, plugin, gateway, broken=broken, seconds=seconds, memory=memory)
+                for plugin in plugins
+            ]
+            of_gateway += [item for plugin in judged for item in plugin.findings]
+            for item in _once(of_gateway):
+                held.setdefault(item, []).append(gateway)
+            # the last gateway is the newest
+            facts = tuple(plugin.facts for plugin in judged)
+        findings += [item.replace(targets=targets.labels(gateways)) for item, gateways in held.items()]
+    for_channels = tuple(channel_findings(package, plugins, facts, targets)) if plugins else ()
+    told = _once(_without_general(findings, targets) + list(for_channels))
+    return Report(
+        told,
+        facts,
+        channels=channel_verdicts(plugins, for_channels, targets),
+        lines=_lines(package, told),
+    )
 
 
 _SAME = {"code-blocking": "load-effect", "module-removed": "module-missing"}
 """What reading finds, and what it is called when the load has met it."""
+_GENERAL = frozenset(("name-portable", "size-channel"))
+"""What is said of channels in general; where channels are named, their own rules say it exactly."""
+
+
+def _without_general(findings: Sequence[Finding], targets: Targets) -> list[Finding]:
+    return [item for item in findings if not (targets.channels and item.code in _GENERAL)]
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -277,27 +146,3 @@ def _lines(package: Package, findings: Sequence[Finding]) -> dict[tuple[str, int
 
 def _rockspec(package: Package) -> str | None:
     return package.rockspec.file_name.rpartition("/")[2] if package.rockspec is not None else None
-
-
-def _first_line(error: str) -> str:
-    return error.strip().split("\n", 1)[0]
-
-
-def _missing_hint(module: str) -> str:
-    if module == "kong.plugins.base_plugin":
-        return (
-            "Kong 3.0 took base_plugin away: the handler is a plain table now, without extend, new and super"
-        )
-    if module.startswith("kong.plugins."):
-        return "add the file, and list it in build.modules"
-    if module.startswith("kong."):
-        return "Kong 3.0 took this module away: use the plugin development kit (the global 'kong')"
-    return "name the rock that has it in the rockspec's dependencies"
-
-
-def _error_hint(error: str) -> str:
-    if "API disabled in the context of init_by_lua" in error:
-        return "there is no request, timer or socket while a node starts: do this in a phase"
-    if "schema typedef error" in error:
-        return "Kong has no typedef of that name: spell it as in kong.db.schema.typedefs"
-    return "Kong refuses to start with it: mend the line"

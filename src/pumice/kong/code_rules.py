@@ -2,78 +2,91 @@
 
 from __future__ import annotations
 
+from pumice.kong.code_mentions import mentions
 from pumice.kong.finding import Finding, finding
-from pumice.kong.lua_tokens import tokens
-from pumice.kong.plugin import BUNDLED, PREFIX
+from pumice.kong.kong_version import NEWEST
+from pumice.kong.plugin import PREFIX
 from pumice.kong.requires import required_modules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pumice.kong.kong_version import Gateway
     from pumice.kong.package import Package
     from pumice.kong.requires import Requirement
 
 __all__ = ["code_findings"]
 
 _BLOCKING_CALLS = {
-    ("os", "execute"): "resty.shell runs a program without that",
-    ("io", "popen"): "resty.shell runs a program without that",
-    ("io", "lines"): "read the file once, in init_worker",
+    "os.execute": "resty.shell runs a program without that",
+    "io.popen": "resty.shell runs a program without that",
+    "io.lines": "read the file once, in init_worker",
 }
+_BLOCKING_IN_REQUESTS = {
+    "io.open": "read the file once, in init_worker; write with kong.log",
+    "io.read": "a gateway has no standard input",
+    "os.remove": "do it in a timer, where no request waits",
+    "os.rename": "do it in a timer, where no request waits",
+}
+"""What blocks as well, but may be done before requests come."""
+_NOT_IN_REQUESTS = (None, "", "init_worker", "configure")
 _BLOCKING_MODULES = ("socket", "ssl", "luasql", "http.request", "lsqlite3", "copas", "cqueues")
-_REMOVED = (
-    "kong.api.crud_helpers",
-    "kong.core",
-    "kong.dao",
-    "kong.plugins.base_plugin",
-    "kong.singletons",
-    "kong.tools.public",
-    "kong.tools.responses",
-)
-"""What Kong 3.0 took away; the stand-ins have the same list."""
 _PUBLIC = ("kong.db.schema.typedefs", "kong.api.endpoints")
 """What the documentation tells plugins to require."""
 
 
-def code_findings(package: Package) -> Iterator[Finding]:
-    """Calls that block a worker, and modules that Kong has no more, or that are its own affair."""
+def code_findings(package: Package, gateway: Gateway = NEWEST) -> Iterator[Finding]:
+    """Calls that block a worker, and modules that `gateway` has not, or that are its own affair."""
     for path in sorted(set(package.modules.values())):
         source = package.source(path)
         if source is None:
             continue
         yield from _call_findings(path, source)
         for requirement in required_modules(source):
-            yield from _module_findings(package, path, requirement)
+            yield from _module_findings(package, path, requirement, gateway)
 
 
 def _call_findings(path: str, source: bytes) -> Iterator[Finding]:
-    last = ["", "", "", ""]
-    for token in tokens(source):
-        last = [*last[1:], token.text if token.kind in ("word", "sign") else ""]
-        advice = _BLOCKING_CALLS.get((last[1], last[3])) if last[2] == "." else None
-        if advice is not None and last[0] not in (".", ":"):
-            yield _blocking(path, token.line, f"{last[1]}.{last[3]}", advice)
+    for mention in mentions(source):
+        advice = _BLOCKING_CALLS.get(mention.name)
+        if advice is None and mention.phase not in _NOT_IN_REQUESTS:
+            advice = _BLOCKING_IN_REQUESTS.get(mention.name)
+        if advice is not None:
+            yield _blocking(path, mention.line, mention.name, advice)
 
 
-def _module_findings(package: Package, path: str, requirement: Requirement) -> Iterator[Finding]:
+def _module_findings(
+    package: Package, path: str, requirement: Requirement, gateway: Gateway
+) -> Iterator[Finding]:
     module = requirement.module
     if module in package.modules:
         return
     if _below(module, _BLOCKING_MODULES):
         yield _blocking(path, requirement.line, module, "use ngx.socket.tcp, resty.http, or ngx.now for time")
-    elif _below(module, _REMOVED):
+    elif not module.startswith("kong."):
+        if _below(module, gateway.absent_libraries):
+            yield finding(
+                "module-removed",
+                f"{module} is required, and not every Kong brings it: the line fails when it runs",
+                kong=f"module '{module}' not found",
+                file=path,
+                line=requirement.line,
+                hint="name the rock that has it in the rockspec's dependencies",
+            )
+    elif gateway.has_module(module) is False and (not module.startswith(PREFIX) or gateway.when(module)):
+        when = gateway.when(module)
         yield finding(
             "module-removed",
-            f"{module} is required, which Kong 3.0 took away: the line fails when it runs",
+            f"{module} is required, which {when or 'Kong does not have'}: the line fails when it runs",
             kong=f"module '{module}' not found",
             file=path,
             line=requirement.line,
             hint="use the plugin development kit: the global 'kong'",
         )
-    elif module.startswith("kong.") and module not in _PUBLIC:
+    elif module not in _PUBLIC:
         other = module.removeprefix(PREFIX).partition(".")[0] if module.startswith(PREFIX) else None
-        if other is None or other in BUNDLED:
+        if other is None or other in gateway.bundled:
             yield finding(
                 "module-internal",
                 f"{module} is Kong's own affair: any version may change it or take it away",

@@ -41,6 +41,7 @@ CODES: Mapping[str, Severity] = {
     "module-internal": "warning",
     "module-shadows": "warning",
     "code-blocking": "warning",
+    "code-global": "warning",
     # what the rock brings
     "source-dead": "warning",
     "source-private": "warning",
@@ -63,6 +64,7 @@ CODES: Mapping[str, Severity] = {
     "handler-version-short": "warning",
     "handler-response": "error",
     "handler-phase": "warning",
+    "handler-phase-version": "warning",
     "handler-leftover": "warning",
     "version-drift": "warning",
     # the schema
@@ -75,6 +77,38 @@ CODES: Mapping[str, Severity] = {
     "schema-duplicate": "warning",
     "schema-never": "warning",
     "schema-useless": "warning",
+    # entities and endpoints
+    "daos-shape": "error",
+    "daos-entity": "error",
+    "daos-core": "warning",
+    "daos-migrations": "warning",
+    "migrations-shape": "error",
+    "migrations-ignored": "warning",
+    "api-broken": "warning",
+    # what a channel takes
+    "channel-name": "error",
+    "channel-identity": "error",
+    "channel-modules": "error",
+    "channel-entities": "error",
+    "channel-needs": "error",
+    "channel-rocks": "warning",
+    "channel-directory": "note",
+    "channel-phase": "error",
+    "channel-timer": "error",
+    "channel-filesystem": "error",
+    "channel-socket": "error",
+    "channel-require": "error",
+    "channel-sandbox": "warning",
+    "channel-size": "error",
+    "channel-version": "error",
+    "channel-self-managed": "warning",
+    "channel-flag": "note",
+    "channel-text": "error",
+    "schema-require": "error",
+    "schema-typedefs": "warning",
+    "schema-vararg": "error",
+    "size-apply": "warning",
+    "size-schema": "warning",
 }
 """Every code with its severity. "error": Kong (or LuaRocks) would refuse, or a request could never succeed;
 "warning": it loads but is wrong or useless; "note": what the check could not know."""
@@ -92,13 +126,15 @@ class Finding(Value):
     """Relative to the package."""
     line: int | None = None
     hint: str = ""
+    targets: tuple[str, ...] = ()
+    """The targets that it holds for, where not for all that were asked for."""
 
     @property
     def is_error(self) -> bool:
         """Whether this finding makes the check fail."""
         return self.severity == "error"
 
-    def as_json(self) -> dict[str, str | int | None]:
+    def as_json(self) -> dict[str, str | int | list[str] | None]:
         """The object that `check --json` prints."""
         return {
             "code": self.code,
@@ -108,6 +144,7 @@ class Finding(Value):
             "file": self.file,
             "line": self.line,
             "hint": self.hint,
+            "for": list(self.targets),
         }
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 
 from pumice.kong.finding import Finding, finding
+from pumice.kong.kong_version import NEWEST
 from pumice.kong.plugin import PHASES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pumice.kong.kong_version import Gateway
     from pumice.kong.loaded import Loaded
 
 __all__ = ["cleaned_version", "handler_findings", "line_of", "phases_of", "version_findings"]
 
 
-def handler_findings(plugin: str, loaded: Loaded, file: str, source: bytes) -> Iterator[Finding]:
+def handler_findings(
+    plugin: str, loaded: Loaded, file: str, source: bytes, gateway: Gateway = NEWEST
+) -> Iterator[Finding]:
     """What is wrong with a handler that was loaded without an error; `file` and `source` say where."""
     if loaded.type != "table":
         # `require` gives true for a module that returns nothing
@@ -29,6 +33,24 @@ def handler_findings(plugin: str, loaded: Loaded, file: str, source: bytes) -> I
             hint="end the file with 'return' and the table that has PRIORITY, VERSION and the phases",
         )
         return
+    if gateway.demands_version:
+        yield from _number_findings(plugin, loaded, file, source)
+    functions = set(loaded.functions)
+    if "response" in functions and functions & {"header_filter", "body_filter"}:
+        yield finding(
+            "handler-response",
+            f"'{plugin}' has the phase 'response' beside 'header_filter' or 'body_filter'",
+            kong=f'Plugin "{plugin}" can\'t be loaded because it implements both `response` and '
+            "`header_filter` or `body_filter` methods.",
+            file=file,
+            line=line_of(source, "response"),
+            hint="do the work of both in one of them",
+        )
+    yield from _name_findings(plugin, functions, file, source, gateway)
+
+
+def _number_findings(plugin: str, loaded: Loaded, file: str, source: bytes) -> Iterator[Finding]:
+    """What Kong 3 demands of PRIORITY and VERSION."""
     priority, version = loaded.priority, loaded.version
     if priority is None or priority.type != "number" or not priority.integral:
         got = priority.text if priority is not None else "nil"
@@ -61,34 +83,34 @@ def handler_findings(plugin: str, loaded: Loaded, file: str, source: bytes) -> I
             line=line_of(source, "VERSION"),
             hint='write all three, as in VERSION = "1.0.0"',
         )
-    functions = set(loaded.functions)
-    if "response" in functions and functions & {"header_filter", "body_filter"}:
-        yield finding(
-            "handler-response",
-            f"'{plugin}' has the phase 'response' beside 'header_filter' or 'body_filter'",
-            kong=f'Plugin "{plugin}" can\'t be loaded because it implements both `response` and '
-            "`header_filter` or `body_filter` methods.",
-            file=file,
-            line=line_of(source, "response"),
-            hint="do the work of both in one of them",
-        )
-    yield from _name_findings(plugin, functions, file, source)
 
 
-def _name_findings(plugin: str, functions: set[str], file: str, source: bytes) -> Iterator[Finding]:
-    """Functions that Kong will never call: misspelt phases, and what BasePlugin wanted."""
+def _name_findings(
+    plugin: str, functions: set[str], file: str, source: bytes, gateway: Gateway
+) -> Iterator[Finding]:
+    """Functions that Kong will never call: misspelt phases, others' phases, and what BasePlugin wanted."""
+    for phase in PHASES:
+        if phase in functions and not gateway.calls_phase(phase):
+            who = "only Kong Enterprise" if phase.startswith("ws_") else "no Kong before 3.5 (Enterprise 3.4)"
+            yield finding(
+                "handler-phase-version",
+                f"'{plugin}' has the phase '{phase}', which {who} calls",
+                file=file,
+                line=line_of(source, phase),
+                hint="do without it, or run the gateway that calls it",
+            )
     for name in sorted(functions - set(PHASES)):
-        phase = _meant(name)
-        if phase is not None and phase not in functions:
+        meant = _meant(name)
+        if meant is not None and meant not in functions:
             yield finding(
                 "handler-phase",
                 f"'{plugin}' has the function '{name}', which Kong never calls: no phase has that name",
                 file=file,
                 line=line_of(source, name),
-                hint=f"if the phase is meant, call it '{phase}'",
+                hint=f"if the phase is meant, call it '{meant}'",
             )
     left = sorted(functions & {"new", "super", "extend"})
-    if left:
+    if left and gateway.demands_version:
         yield finding(
             "handler-leftover",
             f"'{plugin}' has the function '{left[0]}', which only BasePlugin wanted: Kong 3 never calls it",

@@ -42,6 +42,8 @@ def _case(name: str, item: Finding, strict: bool) -> str:
     lines = [f"{where}: {item.severity}: {item.message}"]
     if item.kong:
         lines.append(f"Kong says: {item.kong}")
+    if item.targets:
+        lines.append(f"It holds for: {', '.join(item.targets)}")
     if item.hint:
         lines.append(f"What to do: {item.hint}")
     text = _escaped("\n".join(lines))

@@ -12,11 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Effect", "Job", "Loaded", "Member", "Opaque", "Outcome", "Required", "read_answer"]
+__all__ = ["Effect", "Job", "Loaded", "Member", "Opaque", "Outcome", "Required", "Write", "read_answer"]
 
 
 class Job(Value):
-    """One module to load, and what it is: `handler`, `schema` or `module`."""
+    """One module to load, and what it is: `handler`, `schema`, `data` or `module`; a `scan` only reads it."""
 
     kind: str
     module: str
@@ -42,6 +42,13 @@ class Required(Value):
     line: int | None
 
 
+class Write(Value):
+    """A name that a function makes global, found in its compiled code."""
+
+    name: str
+    line: int
+
+
 class Member(Value):
     """A value in the handler: its Lua type, its text, and for a number whether it is a finite integer."""
 
@@ -59,7 +66,7 @@ class Loaded(Value):
     type: str
     """The Lua type of what `require` gave (of the error, when it failed)."""
     value: object
-    """A schema: its tables as dicts (arrays have keys 1…n), what is no data as `Opaque`."""
+    """A schema or data: its tables as dicts (arrays have keys 1…n), what is no data as `Opaque`."""
     priority: Member | None
     version: Member | None
     functions: tuple[str, ...]
@@ -68,6 +75,8 @@ class Loaded(Value):
     requires: tuple[Required, ...]
     globals: tuple[str, ...] = ()
     """Names that the code made global while it loaded, sorted."""
+    writes: tuple[Write, ...] = ()
+    """Of a `scan`: what its functions make global when they run."""
 
 
 class Opaque(Value):
@@ -108,7 +117,7 @@ def _loaded(job: Job, report: dict[str, object]) -> Loaded:
         job=job,
         error=None if report["ok"] is True else _string(report.get("error")),
         type=_string(report["type"]),
-        value=_lua_value(value) if job.kind == "schema" else None,
+        value=_lua_value(value) if job.kind in ("schema", "data") else None,
         priority=_member(handler.get("priority")),
         version=_member(handler.get("version")),
         functions=tuple(sorted(_string(name) for name in functions)),
@@ -126,6 +135,10 @@ def _loaded(job: Job, report: dict[str, object]) -> Loaded:
             for item in _records(report["requires"])
         ),
         globals=tuple(sorted(_string(name) for name in _names(report.get("globals", [])))),
+        writes=tuple(
+            Write(_string(item["name"]), _integer(item["line"]))
+            for item in _records(report.get("writes", []))
+        ),
     )
 
 
@@ -146,6 +159,12 @@ def _string(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("a string was expected")
     return value.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("a number was expected")
+    return value
 
 
 def _where(item: dict[str, object]) -> tuple[str | None, int | None]:

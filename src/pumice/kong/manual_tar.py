@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from pumice.archive.member import Entry
-from pumice.kong.package import Package, PackageFile, absent_modules, module_of_path
+from pumice.kong.package import OTHERS_LIMIT, Package, PackageFile, absent_modules, module_of_path
 from pumice.kong.plugin import Plugin, find_plugins
 from pumice.rock.content import Content
 
@@ -107,9 +107,16 @@ def package_of_tar(path: str, platforms: Collection[str], limits: Limits | None 
         members = [member.name for member in archive.members if member.kind == "file"]
         top = _top(members)
         names = [name[len(top) :] for name in members]
-        # nothing else is looked into
-        contents = {name: archive.read(top + name) for name in names if name.endswith((".lua", ".rockspec"))}
-    files = {name: PackageFile(name, Content.of_bytes(data)) for name, data in contents.items()}
+        sizes = {member.name: member.size for member in archive.members}
+        # what is large and no Lua is not looked into
+        contents = {
+            name: archive.read(top + name)
+            for name in names
+            if name.endswith((".lua", ".rockspec")) or sizes[top + name] <= OTHERS_LIMIT
+        }
+    known = {name: PackageFile(name, Content.of_bytes(data)) for name, data in contents.items()}
+    files = {name: file for name, file in known.items() if name.endswith((".lua", ".rockspec"))}
+    others = {name: file for name, file in known.items() if name not in files}
     lua = [name for name in names if name.split("/", 1)[0] not in _SECTIONS_APART]
     modules = {module: name for name in lua if (module := module_of_path(name)) is not None}
     c_modules = frozenset(
@@ -117,10 +124,10 @@ def package_of_tar(path: str, platforms: Collection[str], limits: Limits | None 
         for name in names
         if name.endswith((".so", ".dylib"))
     )
-    specs = sorted(name for name in contents if name.endswith(".rockspec") and "/" not in name)
+    specs = sorted(name for name in files if name.endswith(".rockspec") and "/" not in name)
     rockspec = load_rockspec(contents[specs[0]], specs[0], tuple(platforms)) if specs else None
     missing = absent_modules(rockspec, modules, c_modules, "", "lib/") if rockspec is not None else ()
-    return Package("tar", rockspec, (), modules, c_modules, files, missing)
+    return Package("tar", rockspec, (), modules, c_modules, files, missing, others=others)
 
 
 def _entries(rock: Rock) -> list[Entry]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pumice.rock.rockspec import Rockspec
 
 __all__ = [
+    "OTHERS_LIMIT",
     "Listed",
     "Package",
     "PackageFile",
@@ -27,6 +28,9 @@ __all__ = [
 
 _NOT_SHIPPED = ("spec", "specs", "test", "tests", "t", "lua_modules", "node_modules")
 """Directories below a plugin's own that hold no modules of it."""
+OTHERS_LIMIT = 1 << 20
+"""Files that are no modules are looked into up to this size."""
+_OTHERS_COUNT = 5000
 
 
 class PackageFile(Value):
@@ -62,10 +66,17 @@ class Package(Value):
     missing: tuple[Listed, ...] = ()
     outside: tuple[Listed, ...] = ()
     """Listed files that do not lie in the package."""
+    others: Mapping[str, PackageFile] = {}
+    """What ships besides, such as `copy_directories` hold; large files are left out."""
+
+    @property
+    def shipped(self) -> tuple[str, ...]:
+        """The path of every file that is known, `others` included."""
+        return (*self.files, *(path for path in self.others if path not in self.files))
 
     def source(self, path: str) -> bytes | None:
         """The bytes of a file here; None if it is not here or cannot be read."""
-        file = self.files.get(path)
+        file = self.files.get(path) or self.others.get(path)
         try:
             return file.content.read() if file is not None else None
         except OSError:
@@ -90,6 +101,7 @@ def package_of_directory(directory: str, rockspec: Rockspec, *, modules: LuaTabl
         ]
 
     files: dict[str, PackageFile] = {}
+    others: dict[str, PackageFile] = {}
     missing, outside = [], []
     for item in listed:
         place = _normal(item.path)
@@ -98,6 +110,7 @@ def package_of_directory(directory: str, rockspec: Rockspec, *, modules: LuaTabl
         elif item.is_directory:
             if not os.path.isdir(os.path.join(directory, place)):
                 missing.append(item)
+            others |= _below(directory, place)
         else:
             file = _file_on_disk(directory, place)
             if file is None:
@@ -118,6 +131,7 @@ def package_of_directory(directory: str, rockspec: Rockspec, *, modules: LuaTabl
         files,
         tuple(missing),
         tuple(outside),
+        others,
     )
 
 
@@ -217,6 +231,20 @@ def _file_on_disk(directory: str, path: str) -> PackageFile | None:
     if status.st_mode & 0o170000 != 0o100000:
         return None
     return PackageFile(path, Content.of_path(full), status.st_mode & 0o7777)
+
+
+def _below(directory: str, place: str) -> dict[str, PackageFile]:
+    """The files below a directory, up to a number and size that a plugin never has."""
+    found: dict[str, PackageFile] = {}
+    for folder, folders, names in os.walk(os.path.join(directory, place)):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.relpath(os.path.join(folder, name), directory)
+            file = _file_on_disk(directory, path)
+            size = os.path.getsize(os.path.join(folder, name)) if file is not None else 0
+            if file is not None and len(found) < _OTHERS_COUNT and size <= OTHERS_LIMIT:
+                found[path] = file
+    return found
 
 
 def _neighbours(directory: str, modules: Mapping[str, str]) -> Iterable[str]:

@@ -12,12 +12,13 @@ from pumice.lua.compile import compile_check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pumice.kong.package import Package
     from pumice.kong.plugin import Plugin
 
 __all__ = [
+    "bundled_findings",
     "file_findings",
     "name_findings",
     "part_findings",
@@ -170,14 +171,23 @@ def unlisted_modules(package: Package) -> Mapping[str, str]:
     return unlisted
 
 
+def bundled_findings(
+    package: Package, plugins: tuple[Plugin, ...], bundled: Collection[str] = BUNDLED
+) -> Iterator[Finding]:
+    """Plugins with the name of one that the gateway brings."""
+    for plugin in plugins:
+        if plugin.name in bundled:
+            message, hint = name_problem(plugin.name, bundled) or ("", "")
+            yield finding("name-bundled", message, file=_rockspec_file(package), hint=hint)
+
+
 def name_findings(package: Package, plugins: tuple[Plugin, ...]) -> Iterator[Finding]:
-    """Names that no channel, or only some, would take; and a rock that does not tell its plugin's name."""
+    """Names that only some channels would take; and a rock that does not tell its plugin's name."""
     file = _rockspec_file(package)
     for plugin in plugins:
-        problem = name_problem(plugin.name)
+        problem = name_problem(plugin.name, ())
         if problem is not None:
-            code = "name-bundled" if plugin.name in BUNDLED else "name-portable"
-            yield finding(code, problem[0], file=file, hint=problem[1])
+            yield finding("name-portable", problem[0], file=file, hint=problem[1])
     if package.rockspec is not None and len(plugins) == 1:
         wanted = f"kong-plugin-{plugins[0].name}".lower()
         if package.rockspec.name != wanted:

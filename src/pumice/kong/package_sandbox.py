@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pumice.errors import CheckError
+from pumice.kong.kong_version import NEWEST
 from pumice.kong.loaded import Job
 from pumice.kong.metaschema import judge
 from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pumice.kong.kong_version import Gateway
     from pumice.kong.package import Package
     from pumice.kong.plugin import Plugin
     from pumice.kong.schema_table import Table
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["accepted_schema", "package_sandbox"]
 
 
-def package_sandbox(package: Package, seconds: float, memory: int) -> Sandbox:
+def package_sandbox(package: Package, seconds: float, memory: int, gateway: Gateway = NEWEST) -> Sandbox:
     """Where the modules of `package` find each other, and what its dependencies may bring is assumed."""
     rockspec = package.rockspec
     modules = {
@@ -31,6 +33,7 @@ def package_sandbox(package: Package, seconds: float, memory: int) -> Sandbox:
         assume_missing=rockspec is None or any(item.name != "lua" for item in rockspec.dependencies),
         seconds=seconds,
         memory=memory,
+        gateway=gateway,
     )
 
 

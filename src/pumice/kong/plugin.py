@@ -6,7 +6,7 @@ from pumice.base.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 __all__ = ["BUNDLED", "PHASES", "PREFIX", "Plugin", "find_plugins", "name_problem"]
 
@@ -130,10 +130,11 @@ def _covered(name: str, names: set[str]) -> bool:
     return any(".".join(parts[:count]) in names for count in range(1, len(parts) + 1))
 
 
-def name_problem(name: str) -> tuple[str, str] | None:
+def name_problem(name: str, bundled: Collection[str] = BUNDLED) -> tuple[str, str] | None:
     """Why `name` would not do on every channel that a plugin can take, and what to do; None when it is fine.
 
-    Kong itself takes any name that makes a path; Kubernetes and Konnect do not (contract 1.2).
+    Kong itself takes any name that makes a path; Kubernetes and Konnect do not (contract 1.2). `bundled` are
+    the plugins that the gateway brings.
     """
     if not name:
         return "a plugin needs a name", "give one such as 'acme-audit'"
@@ -153,7 +154,7 @@ def name_problem(name: str) -> tuple[str, str] | None:
             f"'{name}' is too long: {len(name)} characters, where Kubernetes leaves {_LONGEST}",
             "choose a shorter name",
         )
-    if name in BUNDLED:
+    if name in bundled:
         return (
             f"'{name}' is a plugin that Kong brings: a node's search path decides which one it loads",
             f"put your organisation before it, as in 'acme-{name}'",

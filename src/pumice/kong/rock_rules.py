@@ -7,6 +7,7 @@ import re
 
 from pumice.kong.finding import Finding, finding
 from pumice.kong.handler_rules import line_of
+from pumice.kong.kong_version import NEWEST
 from pumice.kong.plugin import PREFIX
 from pumice.kong.provided import KONG_VERSIONS, provided_by_kong
 from pumice.rock.constraint import matches
@@ -16,10 +17,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pumice.kong.kong_version import Gateway
     from pumice.kong.package import Package
     from pumice.rock.rockspec import Rockspec
 
-__all__ = ["content_findings", "dependency_findings", "source_findings"]
+__all__ = ["content_findings", "dependency_findings", "size_findings", "source_findings"]
 
 _GIT = ("git://", "git+", "gitrec://")
 _PRIVATE = ("git+ssh://", "ssh://", "file://", "git+file://")
@@ -90,12 +92,13 @@ def source_findings(package: Package) -> Iterator[Finding]:
             )
 
 
-def dependency_findings(package: Package) -> Iterator[Finding]:
-    """Dependencies that no gateway can meet, or that replace a library which Kong itself uses."""
+def dependency_findings(package: Package, gateway: Gateway = NEWEST) -> Iterator[Finding]:
+    """Dependencies that no gateway can meet, or that replace a library which `gateway` itself uses."""
     rockspec = package.rockspec
     if rockspec is None:
         return
-    provided = provided_by_kong("newest")
+    # what the later ones of Enterprise bring is not published
+    provided = provided_by_kong(gateway.version) if gateway.version in KONG_VERSIONS else {}
     for dependency in rockspec.dependencies:
         has = "5.1" if dependency.name == "lua" else provided.get(dependency.name)
         if has is None or matches(parse_version(has), dependency.constraints):
@@ -113,8 +116,8 @@ def dependency_findings(package: Package) -> Iterator[Finding]:
         else:
             yield finding(
                 "dependency-collides",
-                f"'{dependency.text}' is not what Kong {KONG_VERSIONS[-1]} brings ({has}): installing it "
-                "replaces a library that Kong itself uses",
+                f"'{dependency.text}' is not what Kong brings ({has}): installing it replaces a library that "
+                "Kong itself uses",
                 file=file,
                 line=line,
                 hint=f"allow {has}, or take the dependency out",
@@ -122,7 +125,7 @@ def dependency_findings(package: Package) -> Iterator[Finding]:
 
 
 def content_findings(package: Package) -> Iterator[Finding]:
-    """Modules that shadow Kong's, secrets, and more than every channel takes."""
+    """Modules that shadow Kong's, and secrets."""
     rockspec = package.rockspec
     spec = os.path.basename(rockspec.file_name) if rockspec is not None else None
     for module in sorted({*package.modules, *package.c_modules}):
@@ -133,27 +136,33 @@ def content_findings(package: Package) -> Iterator[Finding]:
                 file=package.modules.get(module, spec),
                 hint=f"move it below {PREFIX}NAME, or out of kong",
             )
-    size = 0
-    for path in sorted(package.files):
-        content = package.source(path) or b""
-        size += len(content) if path in package.modules.values() else 0
-        found = next(
-            ((match, what) for pattern, what in _SECRETS if (match := pattern.search(content))), None
-        )
-        if found is not None or os.path.basename(path) in _SECRET_NAMES:
-            yield finding(
-                "secret-shipped",
-                f"{path} holds {found[1]}" if found else f"{path} is a file in which secrets are kept",
-                file=path,
-                line=content.count(b"\n", 0, found[0].start()) + 1 if found else None,
-                hint="take it out and make it invalid: whoever gets the rock has it, and so has its history",
-            )
+    for path in sorted(package.shipped):
+        yield from _secret_findings(package, path)
+
+
+def size_findings(package: Package) -> Iterator[Finding]:
+    """More Lua than every channel takes."""
+    rockspec = package.rockspec
+    size = sum(len(package.source(path) or b"") for path in set(package.modules.values()))
     if size > _OPERATOR_LIMIT:
         yield finding(
             "size-channel",
             f"the plugin's Lua is {size / (1 << 20):.1f} MiB: ConfigMaps and the operator take less than 1",
-            file=spec,
+            file=os.path.basename(rockspec.file_name) if rockspec is not None else None,
             hint="ship it as a rock or an image, or make it smaller",
+        )
+
+
+def _secret_findings(package: Package, path: str) -> Iterator[Finding]:
+    content = package.source(path) or b""
+    found = next(((match, what) for pattern, what in _SECRETS if (match := pattern.search(content))), None)
+    if found is not None or os.path.basename(path) in _SECRET_NAMES:
+        yield finding(
+            "secret-shipped",
+            f"{path} holds {found[1]}" if found else f"{path} is a file in which secrets are kept",
+            file=path,
+            line=content.count(b"\n", 0, found[0].start()) + 1 if found else None,
+            hint="take it out and make it invalid: whoever gets the rock has it, and so has its history",
         )
 
 

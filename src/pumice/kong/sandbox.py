@@ -15,6 +15,7 @@ import os
 from pumice.base.disk import translate
 from pumice.base.value import Value
 from pumice.errors import CheckError
+from pumice.kong.kong_version import NEWEST
 from pumice.kong.loaded import Outcome, read_answer
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Mapping, Sequence
 
+    from pumice.kong.kong_version import Gateway
     from pumice.kong.loaded import Job
 
 __all__ = ["ModuleSource", "Sandbox", "load_modules"]
@@ -60,6 +62,8 @@ class Sandbox(Value):
     """Modules that nobody provides are taken to be in a dependency; else they are errors, as in a gateway."""
     seconds: float = 10.0
     memory: int = 256 * 1024 * 1024
+    gateway: Gateway = NEWEST
+    """Whose modules and typedefs are there."""
 
 
 def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
@@ -90,6 +94,7 @@ def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
                 "lib_extension": sandbox.lib_extension,
                 "assume": sandbox.assume_missing,
                 "assumed": dict.fromkeys(sandbox.assumed, True),
+                "facts": _facts(sandbox.gateway),
                 **({"lua_dir": sandbox.lua_dir} if sandbox.lua_dir is not None else {}),
                 **({"lib_dir": sandbox.lib_dir} if sandbox.lib_dir is not None else {}),
             },
@@ -105,6 +110,20 @@ def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
     if len(loaded) == len(jobs):
         return Outcome(loaded, None)
     return Outcome(loaded, failure or complaint or "it ended without a word")
+
+
+def _facts(gateway: Gateway) -> dict[str, object]:
+    """What the stand-ins have to know of a version."""
+    major, minor, patch = gateway.full_version.split(".")
+    return {
+        "version": gateway.full_version,
+        "version_num": int(major) * 1_000_000 + int(minor) * 1_000 + int(patch),
+        "enterprise": gateway.is_enterprise,
+        "modules": dict.fromkeys(gateway.modules, True),
+        "gone": dict.fromkeys(gateway.gone_modules, True),
+        "absent": dict.fromkeys(gateway.absent_libraries, True),
+        "absent_typedefs": dict.fromkeys(gateway.absent_typedefs, True),
+    }
 
 
 def _text(name: str) -> bytes:

@@ -46,6 +46,8 @@ def _result(address: str, item: Finding, reason: str, rule: int) -> dict[str, ob
     text = item.message
     if item.kong:
         text += f"\nKong says: {item.kong}"
+    if item.targets:
+        text += f"\nIt holds for: {', '.join(item.targets)}"
     if item.hint:
         text += f"\nWhat to do: {item.hint}"
     result: dict[str, object] = {

@@ -6,6 +6,7 @@ import re
 
 from pumice.base.value import Value
 from pumice.kong.finding import Finding, finding
+from pumice.kong.kong_version import NEWEST
 from pumice.kong.loaded import Opaque
 from pumice.kong.metaschema import judge
 from pumice.kong.metaschema_doubts import doubts
@@ -14,11 +15,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pumice.kong.kong_version import Gateway
     from pumice.kong.loaded import Loaded
     from pumice.kong.metaschema import Verdict
     from pumice.kong.metaschema_doubts import Doubt
 
 __all__ = ["SchemaField", "fields_of", "schema_findings"]
+
+
+_NOT_EVERYWHERE = (
+    "description",
+    "examples",
+    "deprecation",
+    "json_schema",
+    "transient",
+    "shorthands",
+    "legacy",
+)
 
 
 class SchemaField(Value):
@@ -32,7 +45,9 @@ class SchemaField(Value):
     """As in `Loaded.value`; None when there is none."""
 
 
-def schema_findings(plugin: str, loaded: Loaded, file: str, source: bytes = b"") -> Iterator[Finding]:
+def schema_findings(
+    plugin: str, loaded: Loaded, file: str, source: bytes = b"", gateway: Gateway = NEWEST
+) -> Iterator[Finding]:
     """What is wrong with a schema that was loaded without an error; `file` and its text say where."""
     schema = loaded.value
     if isinstance(schema, Opaque) and schema.kind == "inert":
@@ -46,7 +61,7 @@ def schema_findings(plugin: str, loaded: Loaded, file: str, source: bytes = b"")
             hint="end the file with 'return' and a table that has 'name' and 'fields'",
         )
         return
-    verdict = judge(plugin, schema)
+    verdict = judge(plugin, schema, gateway)
     if verdict is not None:
         yield _refusal(plugin, verdict, file, source)
         return
@@ -122,6 +137,8 @@ def _field_hint(verdict: Verdict) -> str:
         return "below 'config' stand your settings; beside it only the fields of Kong's plugin entity"
     if "translate_backwards" in words:
         return "Kong 3.9 does not know translate_backwards: use deprecation.replaced_with"
+    if any(f'{name} = "unknown field"' in words for name in _NOT_EVERYWHERE):
+        return "not every version of Kong knows the attribute: leave it out, or leave the version out"
     if "unknown field" in words:
         return "Kong knows no such attribute: see the list of field attributes in its documentation"
     return "mend the field's definition: no node starts with it"

@@ -8,6 +8,7 @@ from pumice.base.disk import translate
 from pumice.errors import NotFoundError
 from pumice.kong.check import Report, check
 from pumice.kong.package import package_of_directory, package_of_rock
+from pumice.kong.targets import DEFAULT, Targets, parse_targets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
     from pumice.rock.rock import Rock
     from pumice.rock.rockspec import Rockspec
 
-__all__ = ["Report", "check_path", "check_rock", "package_at"]
+__all__ = ["DEFAULT", "Report", "Targets", "check_path", "check_rock", "package_at", "parse_targets"]
 
 
-def check_path(path: str, config: Config) -> Report:
+def check_path(path: str, config: Config, targets: Targets = DEFAULT) -> Report:
     """The report on a directory, a rockspec, a rock or a tar.gz; `path` is relative to the current directory.
 
     Raises NotFoundError, and DataError for a file that LuaRocks itself would refuse to read.
     """
-    report = _judge(package_at(path, config), config)
+    report = _judge(package_at(path, config), config, targets)
     absolute = os.path.normpath(os.path.join(config.cwd, path))
     folder = absolute if os.path.isdir(absolute) else os.path.dirname(absolute)
     # what stands beside a finished artefact is not its own
@@ -106,10 +107,10 @@ def _detected(rockspec: Rockspec, folder: str, lib_extension: str) -> LuaTable |
     return found
 
 
-def _judge(package: Package, config: Config) -> Report:
+def _judge(package: Package, config: Config, targets: Targets = DEFAULT) -> Report:
     problems: tuple[str, ...] = ()
     if package.rockspec is not None:
         from pumice.rock.lint import lint
 
         problems = tuple(problem.message for problem in lint(package.rockspec) if problem.severity == "error")
-    return check(package, lua=config.lua_version, lint=problems)
+    return check(package, lua=config.lua_version, lint=problems, targets=targets)

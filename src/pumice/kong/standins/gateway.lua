@@ -1,9 +1,15 @@
 -- Makes a Lua state look like a gateway that is about to load plugins.
--- Takes `read(name)`, which gives the text of a stand-in; sets the globals `kong` and `ngx`; gives
--- `provide(module)`, which returns what the gateway would (true, value) or false, and `context`, whose `phase`
--- is "init" while the node starts and "worker" afterwards.
+-- Takes `read(name)`, which gives the text of a stand-in, and `facts` of the version (`sandbox`); sets the globals
+-- `kong` and `ngx`; gives `provide(module)`, which returns what the gateway would (true, value) or false,
+-- `perhaps(module)` for what only Enterprise may have, and `context`, whose `phase` is "init" while the node
+-- starts and "worker" afterwards.
 
-local read = ...
+local read, facts = ...
+-- without facts: a 3.9 that has every module
+facts = facts or {
+  version = "3.9.3", version_num = 3009003, absent = {}, gone = {}, absent_typedefs = {},
+  modules = setmetatable({}, { __index = function() return true end }),
+}
 local assert, bit, jit, loadstring, next, pairs, setmetatable = assert, bit, jit, loadstring, next, pairs,
   setmetatable
 
@@ -13,9 +19,9 @@ end
 
 local context = { phase = "init" }
 local inert = standin("inert")
-local provided = standin("provided")
+local provided, perhaps = standin("provided", facts)
 _G.ngx = standin("ngx", inert, context)
-_G.kong = standin("kong", inert)
+_G.kong = standin("kong", inert, facts)
 
 local null = _G.ngx.null
 -- validators of typedefs, by function: what they would do is known outside
@@ -32,7 +38,7 @@ local function json()
 end
 
 local made = {
-  ["kong.db.schema.typedefs"] = function() return standin("typedefs", null, named) end,
+  ["kong.db.schema.typedefs"] = function() return standin("typedefs", null, named, facts) end,
   ["cjson"] = json,
   ["cjson.safe"] = json,
   ["table.new"] = function() return function() return {} end end,
@@ -61,4 +67,7 @@ local function provide(module)
   return false
 end
 
-return { provide = provide, provided = provided, context = context, inert = inert, named = named }
+return {
+  provide = provide, perhaps = perhaps, provided = provided, context = context, inert = inert,
+  named = named,
+}

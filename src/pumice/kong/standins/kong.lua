@@ -1,6 +1,6 @@
 -- The `kong` of a plugin's start: facts that plugins branch on are real, functions do nothing.
 
-local inert = ...
+local inert, facts = ...
 local pairs, setmetatable = pairs, setmetatable
 
 local function nothing() end
@@ -16,8 +16,8 @@ log = setmetatable({
 }, { __call = nothing })
 
 return inert.partly("kong", {
-  version = "3.9.3",
-  version_num = 3009003,
+  version = facts.version,
+  version_num = facts.version_num,
   log = log,
   ctx = { shared = {}, plugin = {}, core = {} },
   configuration = inert.partly("kong.configuration", {

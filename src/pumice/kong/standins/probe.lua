@@ -12,6 +12,10 @@ local io_open, loadlib = io.open, package.loadlib
 local byte, find, format, gsub, match, sub = string.byte, string.find, string.format, string.gsub, string.match,
   string.sub
 local concat = table.concat
+local band, rshift = bit.band, bit.rshift
+local util = require "jit.util"
+local funcbc, funcinfo, funck = util.funcbc, util.funcinfo, util.funck
+package.loaded["jit.util"] = nil
 
 local globals = _G
 local effects, requires = {}, {}
@@ -143,7 +147,7 @@ end
 
 local gateway = loadstring(request.standins.gateway, "=[stand-in] gateway")(function(name)
   return request.standins[name]
-end)
+end, request.facts)
 
 local function note(module, from, path)
   if #requires < 1000 then
@@ -219,7 +223,7 @@ local function from_gateway(module)
     note(module, "gateway")
     return function() return value end
   end
-  if request.assumed[module] or (request.assume and sub(module, 1, 5) ~= "kong.") then
+  if request.assumed[module] or gateway.perhaps(module) or (request.assume and sub(module, 1, 5) ~= "kong.") then
     note(module, "assumed")
     return function() return gateway.inert.new(module) end
   end
@@ -362,7 +366,7 @@ local function judge(kind, value)
   if kind == "handler" and type(value) == "table" then
     return '{"priority":' .. member(fetch(value, "PRIORITY")) .. ',"version":' .. member(fetch(value, "VERSION"))
       .. ',"functions":' .. functions_of(value) .. "}"
-  elseif kind == "schema" then
+  elseif kind == "schema" or kind == "data" then
     return dump(value, 0, {})
   end
   return "null"
@@ -391,8 +395,43 @@ local function new_globals(before)
   return "[" .. concat(found, ",") .. "]"
 end
 
+-- The compiled instruction that makes a name global.
+local make_global = band(funcbc(loadstring("x = 1"), 2), 255)
+
+-- What the functions of a compiled chunk (not the chunk itself, whose globals are seen when it runs) make global.
+local function writes_of(proto, depth, found)
+  local info = funcinfo(proto)
+  for place = 1, depth > 0 and info.bytecodes - 1 or 0 do
+    local instruction = funcbc(proto, place)
+    if band(instruction, 255) == make_global and #found < 200 then
+      found[#found + 1] = {
+        { "name", funck(proto, -rshift(instruction, 16) - 1) },
+        { "line", funcinfo(proto, place).currentline },
+      }
+    end
+  end
+  for place = 1, depth < 100 and info.gcconsts or 0 do
+    local inner = funck(proto, -place)
+    if type(inner) == "proto" then
+      writes_of(inner, depth + 1, found)
+    end
+  end
+  return found
+end
+
+local function scan(module)
+  local given = request.modules[module]
+  local chunk = given and compile(given.source, "@" .. given.path)
+  local found = chunk and writes_of(chunk, 0, {}) or {}
+  budget = 1048576
+  return '{"ok":true,"type":"nil","effects":[],"requires":[],"writes":' .. records(found) .. "}"
+end
+
 return function(index)
   local job = request.jobs[index]
+  if job.kind == "scan" then
+    return scan(job.module)
+  end
   effects, requires = {}, {}
   local before = globals_now()
   gateway.context.phase = job.kind == "module" and "worker" or "init"

@@ -1,5 +1,8 @@
--- Which modules a gateway (Kong 3.x on OpenResty) brings, so that a plugin need not.
--- "exact" names, "roots" (the name itself and all below it), and what Kong 3.0 took away.
+-- Which modules a gateway (Kong on OpenResty) brings, so that a plugin need not: "exact" names, "roots" (the name
+-- itself and all below it), and Kong's own by the version's list. Takes `facts`; gives `provided(module)` and
+-- `perhaps(module)`, which is for modules of Kong that are not published.
+
+local facts = ...
 
 local function set(list)
   local names = {}
@@ -23,25 +26,10 @@ local exact = set {
 }
 
 local roots = set {
-  "jit", "kong", "lapis", "luatz", "lyaml", "ngx", "pgmoon", "pl", "socket", "ssl", "opentelemetry",
+  "cassandra", "jit", "lapis", "luatz", "lyaml", "ngx", "pgmoon", "pl", "socket", "ssl", "opentelemetry",
   "resty.acme", "resty.ada", "resty.aws", "resty.core", "resty.dns", "resty.events", "resty.evp", "resty.gcp",
   "resty.healthcheck", "resty.kong", "resty.limit", "resty.lmdb", "resty.lock", "resty.lrucache", "resty.openssl",
   "resty.rsa", "resty.session", "resty.timerng", "resty.upstream", "resty.websocket", "resty.worker",
-}
-
-local removed = set {
-  "kong.api.crud_helpers", "kong.core", "kong.dao", "kong.plugins.base_plugin", "kong.singletons",
-  "kong.tools.public", "kong.tools.responses",
-}
-
-local bundled = set {
-  "acl", "acme", "ai-prompt-decorator", "ai-prompt-guard", "ai-prompt-template", "ai-proxy",
-  "ai-request-transformer", "ai-response-transformer", "aws-lambda", "azure-functions", "basic-auth",
-  "bot-detection", "correlation-id", "cors", "datadog", "file-log", "grpc-gateway", "grpc-web", "hmac-auth",
-  "http-log", "ip-restriction", "jwt", "key-auth", "ldap-auth", "loggly", "oauth2", "opentelemetry",
-  "post-function", "pre-function", "prometheus", "proxy-cache", "rate-limiting", "redirect",
-  "request-size-limiting", "request-termination", "request-transformer", "response-ratelimiting",
-  "response-transformer", "session", "standard-webhooks", "statsd", "syslog", "tcp-log", "udp-log", "zipkin",
 }
 
 local function below(names, module)
@@ -54,13 +42,19 @@ local function below(names, module)
   return false
 end
 
-return function(module)
-  if below(removed, module) then
-    return false
-  end
-  local plugin = module:match("^kong%.plugins%.([^.]+)")
-  if plugin then
-    return bundled[plugin] == true
-  end
-  return exact[module] == true or below(roots, module)
+local function own(module)
+  return module == "kong" or module:sub(1, 5) == "kong."
 end
+
+local function provided(module)
+  if own(module) then
+    return facts.modules[module] or facts.modules[module:match("^(.*)%.init$") or module] or false
+  end
+  return not below(facts.absent, module) and (exact[module] == true or below(roots, module))
+end
+
+local function perhaps(module)
+  return facts.enterprise and own(module) and not facts.gone[module] and not module:find("^kong%.plugins%.")
+end
+
+return provided, perhaps

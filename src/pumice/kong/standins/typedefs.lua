@@ -1,8 +1,9 @@
 -- `kong.db.schema.typedefs`: the field definitions that Kong offers to schemas, by name.
 -- Each is a field and can be called with overrides: `typedefs.port { default = 80 }`.
--- Gives the definitions. The validators do nothing here; `named` learns which function belongs to which typedef.
+-- Gives the definitions that the version of `facts` has. The validators do nothing here; `named` learns which
+-- function belongs to which typedef.
 
-local null, named = ...
+local null, named, facts = ...
 local error, ipairs, pairs, setmetatable, tostring, type = error, ipairs, pairs, setmetatable, tostring, type
 
 local function copy(value)
@@ -161,8 +162,18 @@ for _, name in pairs { "headers", "hosts", "methods", "sources", "destinations" 
   T["no_" .. name] = T[name] { eq = null }
 end
 T.no_paths = T.router_paths { eq = null }
+T.paths = field { type = "array", elements = T.path }
+T.no_consumer_group = field { type = "foreign", reference = "consumer_groups", eq = null }
+T.protocols_http_and_ws = field {
+  type = "set", required = true, default = { "grpc", "grpcs", "http", "https", "ws", "wss" },
+  elements = { type = "string", one_of = { "grpc", "grpcs", "http", "https", "ws", "wss" } },
+}
 for _, name in pairs { "no_headers", "no_hosts", "no_methods", "no_sources", "no_destinations", "no_paths" } do
   setmetatable(T[name], callable)
+end
+
+for name in pairs(facts.absent_typedefs) do
+  T[name] = nil
 end
 
 return setmetatable(T, {

@@ -1,0 +1,336 @@
+"""What the channels take and refuse: section 4.11 of the Kong contract, with the sections that it sums up.
+
+Each rule is asked once for every channel that it belongs to; what several channels say in the same words is
+one finding for all of them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pumice.base.value import Value
+from pumice.kong.channel_code import code_findings_of
+from pumice.kong.channel_plugin import ChannelPlugin
+from pumice.kong.finding import Finding, finding
+from pumice.kong.kong_version import ENTERPRISE_VERSIONS, NEWEST
+from pumice.kong.targets import CHANNELS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pumice.kong.judged_plugin import PluginFacts
+    from pumice.kong.package import Package
+    from pumice.kong.plugin import Plugin
+    from pumice.kong.targets import Targets
+
+    Rule = Callable[[ChannelPlugin, str], Iterator[Finding]]
+
+__all__ = ["ChannelVerdict", "channel_findings", "channel_verdicts"]
+
+CONFIG_MAP_LIMIT = 1 << 20
+"""Bytes in a ConfigMap (4.5)."""
+APPLY_LIMIT = 262_144
+"""Bytes that `kubectl apply` can keep in an annotation (4.5)."""
+TAR_LIMIT = 1 << 20
+"""Bytes of tar that the operator reads (4.6)."""
+SCHEMA_LIMIT = 8_192
+"""Characters of a schema that Konnect's public ancestor took (4.8)."""
+STREAMED_LIMIT = 100_000
+"""Bytes in a file that Dedicated Cloud Gateways take (4.8)."""
+_BLOCK = 512
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,49}[a-z0-9])?\Z")
+_KONNECT_NAME = re.compile(r"[0-9a-zA-Z-]{1,128}\Z")
+_FOLD = "pack with --single-file, which folds modules and pure-Lua dependencies into the two files"
+
+
+class ChannelVerdict(Value):
+    """One plugin on one channel."""
+
+    plugin: str
+    channel: str
+    ok: bool
+    name_from: str
+    """What names the plugin there."""
+    restart: str
+    """What an update asks of the nodes."""
+
+
+def channel_findings(
+    package: Package, plugins: Sequence[Plugin], facts: Sequence[PluginFacts], targets: Targets
+) -> Iterator[Finding]:
+    """What the channels of `targets` say of each plugin; every finding names its channels."""
+    by_name = {known.name: known for known in facts}
+    for plugin in plugins if targets.channels else ():
+        subject = ChannelPlugin.of(package, plugin, by_name.get(plugin.name), targets)
+        held: dict[Finding, list[str]] = {}
+        for rule, channels in _RULES:
+            for channel in targets.channels:
+                if channel in channels:
+                    for item in rule(subject, channel):
+                        held.setdefault(item, []).append(channel)
+        for item, channels_of in held.items():
+            yield item.replace(targets=tuple(dict.fromkeys(channels_of)))
+
+
+def channel_verdicts(
+    plugins: Sequence[Plugin], findings: Sequence[Finding], targets: Targets
+) -> tuple[ChannelVerdict, ...]:
+    """For each plugin and channel: whether it is taken, its name and the way of an update there."""
+    return tuple(
+        ChannelVerdict(
+            plugin.name,
+            channel,
+            not any(item.is_error and channel in item.targets for item in findings),
+            CHANNELS[channel].name_from,
+            CHANNELS[channel].restart,
+        )
+        for plugin in plugins
+        for channel in targets.channels
+    )
+
+
+def _names(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
+    if channel in ("helm", "operator"):
+        if not _LABEL.match(plugin.name):
+            yield finding(
+                "channel-name",
+                f"'{plugin.name}' is no name for Kubernetes, where volumes are named after the plugin",
+                file=plugin.spec,
+                hint="at most 51 lower-case letters, digits and '-' between them",
+            )
+        return
+    if not _KONNECT_NAME.match(plugin.name):
+        yield finding(
+            "channel-name",
+            f"'{plugin.name}' is no name for Konnect and streamed plugins",
+            file=plugin.spec,
+            hint="letters, digits and '-', at most 128",
+        )
+    if plugin.name in NEWEST.bundled:
+        yield finding(
+            "channel-name",
+            f"'{plugin.name}' is a plugin that Kong brings, and Konnect takes no second one",
+            kong=f"unique constraint failed: schema already exists for plugin '{plugin.name}'",
+            file=plugin.spec,
+            hint=f"put your organisation before it, as in 'acme-{plugin.name}'",
+        )
+
+
+def _identity(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
+    if plugin.schema_name is not None and plugin.schema_name != plugin.name:
+        yield finding(
+            "channel-identity",
+            f"the schema calls itself '{plugin.schema_name}', which is the plugin's name there, and the "
+            f"nodes know '{plugin.name}'",
+            file=plugin.schema,
+            hint=f'write name = "{plugin.name}" in schema.lua',
+        )
+
+
+def _modules(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
+    more = [path for path in plugin.files if path not in ("handler.lua", "schema.lua")]
+    own = [path for path in more if path not in plugin.loaded_by_kong]
+    if own or plugin.elsewhere:
+        told = ", ".join((own + list(plugin.elsewhere))[:3])
+        first = own[0].rpartition("/")[2] if own else ""
+        said = f'file "{first}" is unexpected, required files are handler.lua and schema.lua'
+        yield finding(
+            "channel-modules",
+            f"'{plugin.name}' has more than handler.lua and schema.lua, and no more is taken: {told}",
+            kong=said if channel == "operator" and own else "",
+            file=plugin.path_of(own[0]) if own else plugin.spec,
+            hint=_FOLD,
+        )
+    lacking = [name for name in ("handler.lua", "schema.lua") if name not in plugin.files]
+    if lacking:
+        yield finding(
+            "channel-modules",
+            f"'{plugin.name}' has no {' and no '.join(lacking)} right below its directory",
+            kong=f"required files not found in the image: {', '.join(lacking)}"
+            if channel == "operator"
+            else "",
+            file=plugin.spec,
+            hint="handler and schema have to be these two files",
+        )
+
+
+def _entities(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
+    if plugin.loaded_by_kong:
+        first = plugin.loaded_by_kong[0]
+        yield finding(
+            "channel-entities",
+            f"'{plugin.name}' has {', '.join(plugin.loaded_by_kong[:3])}: entities, migrations and endpoints "
+            "of its own are not taken",
+            file=plugin.path_of(first),
+            hint="ship it as a rock, a tar or an image",
+        )
+
+
+def _needs(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
+    needs = [f"the rock {name}" for name in plugin.rocks]
+    needs += [f"the C module {name}" for name in plugin.c_modules]
+    if channel == "helm":
+        needs += [f"the module {name}" for name in plugin.elsewhere]
+    if channel == "tar":
+        if plugin.rocks:
+            yield finding(
+                "channel-rocks",
+                f"'{plugin.name}' needs {' and '.join(plugin.rocks[:3])}, which the archive does not hold",
+                file=plugin.spec,
+                hint="put the rocks onto the nodes as well, or pack a bundle, which brings them",
+            )
+    elif needs:
+        yield finding(
+            "channel-needs",
+            f"'{plugin.name}' needs {', '.join(needs[:3])}, and only what lies in kong/plugins comes along",
+            file=plugin.spec,
+            hint=f"{_FOLD}; or put what it needs into the image",
+        )
+
+
+def _directories(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
+    below = sorted({path.rpartition("/")[0] for path in plugin.files} - {""})
+    if below:
+        yield finding(
+            "channel-directory",
+            f"'{plugin.name}' has the directories {', '.join(below[:3])}: each is a ConfigMap of its own",
+            file=plugin.spec,
+            hint="`pumice pack --format helm` writes them, and the values that mount them",
+        )
+
+
+def _sizes(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
+    if channel == "helm":
+        yield from _config_map_sizes(plugin)
+    elif channel == "operator":
+        size = sum(_BLOCK + -(-len(text) // _BLOCK) * _BLOCK for text in plugin.files.values()) + 2 * _BLOCK
+        if size > TAR_LIMIT:
+            yield finding(
+                "channel-size",
+                f"'{plugin.name}' has {size:,} bytes as a tar, and the operator reads {TAR_LIMIT:,}",
+                kong="plugin size limit of 1.00 MiB exceeded",
+                file=plugin.spec,
+                hint="make it smaller, or ship an image on top of the gateway's",
+            )
+    elif channel == "konnect-hybrid":
+        count = len(plugin.files.get("schema.lua", b"").decode("utf-8", "replace"))
+        if count > SCHEMA_LIMIT:
+            yield finding(
+                "size-schema",
+                f"schema.lua of '{plugin.name}' has {count:,} characters, and Konnect was seen to take "
+                f"{SCHEMA_LIMIT:,}",
+                file=plugin.schema,
+                hint="make it smaller: leave out descriptions, or what is the default anyway",
+            )
+    else:
+        for name, text in plugin.files.items():
+            if len(text) > STREAMED_LIMIT:
+                yield finding(
+                    "channel-size",
+                    f"{name} of '{plugin.name}' has {len(text):,} bytes, and streamed files have at most "
+                    f"{STREAMED_LIMIT:,}",
+                    file=plugin.path_of(name),
+                    hint="make it smaller, or ship it to nodes of your own",
+                )
+
+
+def _config_map_sizes(plugin: ChannelPlugin) -> Iterator[Finding]:
+    directories: dict[str, int] = {}
+    for path, text in plugin.files.items():
+        directory = path.rpartition("/")[0]
+        directories[directory] = directories.get(directory, 0) + len(text)
+    for directory, size in directories.items():
+        where = f"{plugin.name}/{directory}".rstrip("/")
+        if size > CONFIG_MAP_LIMIT:
+            yield finding(
+                "channel-size",
+                f"{where} has {size:,} bytes, and a ConfigMap holds {CONFIG_MAP_LIMIT:,}",
+                file=plugin.spec,
+                hint="move some of its modules into another directory, or ship an image",
+            )
+        elif size > APPLY_LIMIT:
+            yield finding(
+                "size-apply",
+                f"{where} has {size:,} bytes: `kubectl apply` fails above {APPLY_LIMIT:,}",
+                file=plugin.spec,
+                hint="use kubectl apply --server-side, or kubectl create and replace",
+            )
+
+
+def _versions(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
+    targets = plugin.targets
+    if targets.oss_named:
+        yield finding(
+            "channel-version",
+            "the open-source gateway takes no streamed plugins",
+            file=plugin.spec,
+            hint="streaming is for Konnect, and for Kong Enterprise from 3.15 on",
+        )
+    named = [gateway for gateway in targets.gateways if targets.versions_named]
+    old = [gateway.version for gateway in named if not gateway.at_least("3.9")]
+    if old:
+        yield finding(
+            "channel-version",
+            f"a data plane of Kong {', '.join(old)} takes no streamed plugin: it has to be 3.9 at least",
+            kong="P307",
+            file=plugin.spec,
+            hint="ship the files to those nodes, or update them",
+        )
+    newest = ENTERPRISE_VERSIONS[-1]
+    between = [g.version for g in named if g.at_least("3.9") and not g.at_least(newest)]
+    if between:
+        yield finding(
+            "channel-self-managed",
+            f"Kong {', '.join(between)} takes streamed plugins from Dedicated Cloud Gateways alone: "
+            f"a control plane of your own has to be {newest} at least",
+            file=plugin.spec,
+            hint=f"with nodes of your own: update them to {newest}, or ship the files",
+        )
+
+
+def _flags(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
+    if channel == "streaming":
+        yield finding(
+            "channel-flag",
+            "control and data planes need KONG_CUSTOM_PLUGIN_STREAMING_ENABLED=on: a data plane without it "
+            "leaves the plugin out of its configuration",
+            kong="P309",
+            file=plugin.spec,
+        )
+    else:
+        yield finding(
+            "channel-flag",
+            "the operator has to run with --enable-controller-kongplugininstallation, off by default",
+            file=plugin.spec,
+        )
+
+
+def _texts(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
+    for name in ("schema.lua", "handler.lua") if channel == "streaming" else ("schema.lua",):
+        try:
+            plugin.files.get(name, b"").decode("utf-8")
+        except UnicodeDecodeError as error:
+            yield finding(
+                "channel-text",
+                f"{name} of '{plugin.name}' is no UTF-8 at byte {error.start}, and only text is taken",
+                file=plugin.path_of(name),
+                hint="write the bytes as escapes, such as \\233, in the Lua strings",
+            )
+
+
+_TWO_FILES = ("operator", "streaming")
+_FROM_SCHEMA = ("konnect-hybrid", "streaming")
+_RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
+    (_names, ("helm", "operator", "konnect-hybrid", "streaming")),
+    (_identity, _FROM_SCHEMA),
+    (_modules, _TWO_FILES),
+    (_entities, ("operator", "konnect-hybrid", "streaming")),
+    (_needs, ("tar", "helm", "operator", "streaming")),
+    (_directories, ("helm",)),
+    (_sizes, ("helm", "operator", "konnect-hybrid", "streaming")),
+    (_texts, _FROM_SCHEMA),
+    (code_findings_of, _FROM_SCHEMA),
+    (_versions, ("streaming",)),
+    (_flags, _TWO_FILES),
+)
