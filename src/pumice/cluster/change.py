@@ -18,7 +18,7 @@ SKIPPED = "skipped"
 
 
 class Edit(Value):
-    """A file of the node's configuration gets other bytes; these are never shown, as they may hold secrets."""
+    """A file of the node's configuration gets other bytes; these may hold secrets and are never shown."""
 
     path: str
     before: str | None
@@ -37,11 +37,13 @@ class Enabling(Value):
 
     edits: tuple[Edit, ...]
     exports: Mapping[str, str]
-    """KONG_* that the gateway's own command is given, where the node's configuration is not a file of its own."""
+    """KONG_* for the gateway's own command, where `enable` names no file that it reads by itself."""
     plugins: str
     """The value of `plugins` from now on."""
     lua_package_path: str
     lua_package_cpath: str
+    exports_before: Mapping[str, str] = {}
+    """The same for taking it back."""
     warnings: tuple[str, ...] = ()
     """What does not hold the rollout back, such as a variable that will beat the file at the next start."""
     refusals: tuple[str, ...] = ()
@@ -77,7 +79,8 @@ class StepResult(Value):
     text: str = ""
     """What happened, in words; with a failure the node's own lines."""
     data: Mapping[str, str] = {}
-    """What the step found: `workers` before the reload (pids), `uptime` of the activation, `damaged` keys, …"""
+    """What it found: `workers` (pids before the reload), `uptime` (ticks at the activation), `reloaded`
+    (ticks after it), `log` (the gateway's lines since), `damaged` (keys), `outcome` of undo and recover."""
 
     @property
     def ok(self) -> bool:

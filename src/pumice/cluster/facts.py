@@ -96,7 +96,7 @@ class NodeFacts(Value):
     record: Generation | None = None
     """Of the current generation."""
     state: str = ""
-    """A digest of the paths and contents of the current generation, or of the plain tree: equal nodes agree."""
+    """A digest of the paths and contents of the current generation (or plain tree): equal nodes agree."""
     keys: frozenset[str] = frozenset()
     """The contents of the store."""
     writable: bool = False

@@ -1,0 +1,142 @@
+# What a node is and has, in one run that changes nothing: lines `@@pumice KEY VALUE`, then a tar of files.
+# Given: TREE LAYOUT CONF ENABLE PREFIX KONG LUADIRS. Only sh, tar and coreutils or busybox are here.
+LC_ALL=C
+export LC_ALL
+umask 022
+unset CDPATH
+exec 2>/dev/null </dev/null
+
+say() {
+	printf '@@pumice %s\n' "$*"
+}
+
+say begin 1
+say system "$(uname -sm)"
+
+if [ -r /proc/self/status ]; then
+	while read -r key value _; do
+		case $key in Uid:) say uid "$value"; break ;; esac
+	done </proc/self/status
+else
+	say uid "$(id -u)"
+fi
+if read -r up _ </proc/uptime; then say uptime "$up"; fi
+say time "$(date +%s)"
+
+master=
+if read -r master <"$PREFIX/pids/nginx.pid" && [ -n "$master" ]; then
+	case $master in *[!0-9]*) master= ;; esac
+fi
+if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
+	read -r line <"/proc/$master/stat" && say master "$line"
+	if read -r children <"/proc/$master/task/$master/children"; then
+		for child in $children; do
+			read -r line <"/proc/$child/stat" && say worker "$line"
+		done
+	else
+		for stat in /proc/[0-9]*/stat; do
+			if read -r line <"$stat"; then
+				case ${line##*) } in [A-Za-z]" $master "*) say worker "$line" ;; esac
+			fi
+		done
+	fi
+	maps=$(cat "/proc/$master/maps")
+	case $maps in
+	*/ld-musl-*) say libc musl ;;
+	*/ld-linux* | */libc.so.6* | */libc-2.*) say libc glibc ;;
+	esac
+	case $maps in
+	*luajit*) say lua 5.1 ;;
+	*liblua5.[1-5]*) maps=${maps#*liblua5.} && say lua "5.${maps%"${maps#?}"}" ;;
+	esac
+	if [ -r "/proc/$master/environ" ]; then
+		say environ readable
+		tr '\n\0' ' \n' <"/proc/$master/environ" | while IFS= read -r line; do
+			case $line in
+			KONG_PLUGINS=* | KONG_LUA_PACKAGE_PATH=* | KONG_LUA_PACKAGE_CPATH=* | KONG_ROLE=* | KONG_DATABASE=* | \
+				KONG_PREFIX=*) say env "$line" ;;
+			KONG_*) say envname "${line%%=*}" ;;
+			esac
+		done
+	fi
+fi
+for library in /lib64/ld-linux* /lib/ld-linux* /lib/*-linux-gnu*/libc.so.6; do
+	[ -e "$library" ] && say has glibc && break
+done
+for library in /lib/ld-musl-*; do [ -e "$library" ] && say has musl; done
+
+if [ -f "$KONG" ] && [ -x "$KONG" ]; then
+	if command -v timeout >/dev/null; then limit='timeout 20'; else limit=; fi
+	version=$(
+		PATH=$PATH:/usr/local/bin:/usr/local/openresty/bin:/usr/bin:/bin
+		$limit "$KONG" version
+	)
+	say kong "${version%%
+*}"
+else
+	say kong-missing "$KONG"
+fi
+
+if [ -r "$PREFIX/.kong_env" ]; then
+	text=$(cat "$PREFIX/.kong_env")
+	set -f
+	IFS='
+'
+	for line in $text; do
+		case $line in
+		plugins* | lua_package_*path* | role* | database\ * | prefix* | *_listen\ * | proxy_error_log* | \
+			declarative_config\ * | node_id*) say prepared "$line" ;;
+		esac
+	done
+	unset IFS
+	set +f
+fi
+
+for place in "$TREE" "$CONF" "$ENABLE"; do
+	at=$place
+	while [ -n "$at" ] && [ ! -d "$at" ]; do at=${at%/*}; done
+	if [ -n "$place" ] && [ -w "${at:-/}" ]; then say writable "$place"; fi
+done
+at=$TREE
+while [ -n "$at" ] && [ ! -d "$at" ]; do at=${at%/*}; done
+df -P "${at:-/}" | while IFS= read -r line; do say df "$line"; done
+while read -r _ point _ options _; do
+	case $TREE/ in "${point%/}"/*) say mount "$point $options" ;; esac
+done </proc/self/mounts
+
+set --
+readable() {
+	[ -f "$1" ] && { [ -r "$1" ] || { say unreadable "$1" && false; }; }
+}
+readable "$CONF" && set -- "$@" ".$CONF"
+[ -n "$ENABLE" ] && readable "$ENABLE" && set -- "$@" ".$ENABLE"
+readable "$TREE/.pumice/cluster/journal" && set -- "$@" ".$TREE/.pumice/cluster/journal"
+for file in "$TREE"/rollouts/*.json; do
+	[ -f "$file" ] && file=${file##*/} && say rollout "${file%.json}"
+done
+if [ "$LAYOUT" = generations ]; then
+	if [ -L "$TREE/current" ]; then
+		current=$(readlink "$TREE/current")
+		say current "$current"
+		readable "$TREE/$current/generation.json" && set -- "$@" ".$TREE/$current/generation.json"
+	elif [ -e "$TREE/current" ]; then
+		say current "?"
+	fi
+	for place in "$TREE"/generations/*; do
+		[ -d "$place" ] && say generation "${place##*/}"
+	done
+	for place in "$TREE"/store/??; do
+		for file in "$place"/*; do
+			[ -f "$file" ] && say key "${place##*/}${file##*/}"
+		done
+	done
+else
+	rocks=$TREE/lib/luarocks/rocks-5.1
+	readable "$rocks/manifest" && set -- "$@" ".$rocks/manifest"
+	for file in "$rocks"/*/*/rock_manifest; do
+		readable "$file" && set -- "$@" ".$file"
+	done
+fi
+say files "$#"
+[ "$#" -gt 0 ] && exec tar -chf - -C / "$@"
+exit 0

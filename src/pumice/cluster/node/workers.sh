@@ -1,0 +1,20 @@
+# The gateway's processes as they are now. Given: PREFIX.
+LC_ALL=C
+export LC_ALL
+exec 2>/dev/null </dev/null
+read -r up _ </proc/uptime && printf '@@pumice uptime %s\n' "$up"
+master=
+read -r master <"$PREFIX/pids/nginx.pid"
+case $master in '' | *[!0-9]*) exit 0 ;; esac
+read -r line <"/proc/$master/stat" && printf '@@pumice master %s\n' "$line"
+if read -r children <"/proc/$master/task/$master/children"; then
+	for child in $children; do
+		read -r line <"/proc/$child/stat" && printf '@@pumice worker %s\n' "$line"
+	done
+else
+	for stat in /proc/[0-9]*/stat; do
+		if read -r line <"$stat"; then
+			case ${line##*) } in [A-Za-z]" $master "*) printf '@@pumice worker %s\n' "$line" ;; esac
+		fi
+	done
+fi

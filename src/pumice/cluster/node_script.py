@@ -1,0 +1,45 @@
+"""The scripts that run on nodes: files of `node/`, with what they are given put before them, quoted."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pumice.cluster.connection import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pumice.cluster.inventory import Node
+
+__all__ = ["drop_in_of", "enable_file_of", "node_script"]
+
+
+def node_script(*names: str, given: Mapping[str, str]) -> str:
+    """The scripts of these names one after the other, as one that `sh` runs; `given` are its variables."""
+    variables = "\n".join(f"{name}={quote(value)}" for name, value in given.items())
+    return f"{variables}\n" + "".join(_text(name) for name in names)
+
+
+def enable_file_of(node: Node) -> str:
+    """The file besides the gateway's configuration that `enable` names on a node; may be empty."""
+    kind, _, rest = node.enable.partition(":")
+    if kind == "env":
+        return rest
+    return drop_in_of(rest) if kind == "systemd" else ""
+
+
+def drop_in_of(unit: str) -> str:
+    """Our drop-in of a systemd unit."""
+    name = unit if "." in unit else f"{unit}.service"
+    return f"/etc/systemd/system/{name}.d/50-pumice.conf"
+
+
+@cache
+def _text(name: str) -> str:
+    """A script without its comments and empty lines: it travels at every run."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "node", f"{name}.sh")
+    with open(path, encoding="utf-8") as file:
+        lines = (line.strip("\t\n") for line in file)
+        return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
