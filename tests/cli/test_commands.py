@@ -366,6 +366,37 @@ def test_repair_fills_a_generation_again_from_the_store(
     assert "Nothing to mend." in command.output
 
 
+@pytest.mark.parametrize("layout", ["plain", "generations"])
+def test_repair_gives_a_command_its_x_bits_back(
+    run: Run, command: Any, tree: Path, make_rock: MakeRock, layout: str
+) -> None:
+    rock = make_rock("a", "1.0-1", {"bin/a": "print 'a'\n"})
+    assert run(f"--layout={layout}", "install", str(rock)) == 0
+    program = (tree / "current" if layout == "generations" else tree) / "bin/a"
+    program.chmod(0o644)
+    assert run("verify") == 1
+    assert "bin/a: is not executable" in command.output
+    assert run("repair") == 0
+    assert program.stat().st_mode & 0o111 == 0o111
+    assert run("verify") == 0
+
+
+def test_repair_says_what_the_umask_does_not_let_it_mend(
+    run: Run, command: Any, tree: Path, make_rock: MakeRock
+) -> None:
+    rock = make_rock("a", "1.0-1", {"lua/a.lua": "return 1\n"})
+    assert run("install", str(rock)) == 0
+    (tree / "share/lua/5.1/a.lua").chmod(0o600)
+    before = os.umask(0o077)
+    try:
+        assert run("repair") == 1
+    finally:
+        os.umask(before)
+    assert "not mended: " in command.output
+    assert run("repair") == 0
+    assert (tree / "share/lua/5.1/a.lua").stat().st_mode & 0o777 == 0o644
+
+
 def test_verify_tells_of_a_current_generation_that_is_missing(
     run: Run, command: Any, tree: Path, make_rock: MakeRock
 ) -> None:

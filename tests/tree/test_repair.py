@@ -35,12 +35,18 @@ def installed(bench, rocks):
     return bench
 
 
-def repair(bench, tools, supply=lambda name, version: None):
+def repair(bench, tools, supply=lambda name, version: None, given=()):
     """Plan and carry out a repair."""
     manifest = read_tree_manifest(bench.tree, Silent())
     wrapping = Wrapping("/usr/bin/lua5.1", "5.1", "/etc/luarocks", (bench.tree,))
     found = plan_repair(
-        bench.tree, manifest, wrapping, supply, platforms=("linux", "unix"), provided=lua_provides("5.1")
+        bench.tree,
+        manifest,
+        wrapping,
+        supply,
+        platforms=("linux", "unix"),
+        provided=lua_provides("5.1"),
+        given=given,
     )
     if found.plan is not None:
         tools.carry_out(found.plan.steps)
@@ -144,3 +150,52 @@ def test_a_rock_that_cannot_be_mended_keeps_its_entry(installed, tools, lost):
     assert found.mended == ()
     assert len(found.unmended) == 1
     assert before == tools.snapshot(installed.root)
+
+
+@pytest.mark.parametrize(
+    ("path", "mode"),
+    [("bin/t", 0o644), ("bin/t", 0o700), ("share/lua/5.1/m.lua", 0o600), ("lib/lua/5.1/c.so", 0o640)],
+)
+@pytest.mark.parametrize("cached", [False, True])
+def test_modes_come_back_as_they_were_deployed(installed, tools, rocks, path, mode, cached):
+    """From the tree alone as well: the section says what they were."""
+    before = tools.snapshot(installed.root)
+    (installed.root / path).chmod(mode)
+    assert before != tools.snapshot(installed.root)
+    known = {(rock.name, rock.version): rock for rock in rocks} if cached else {}
+    found = repair(installed, tools, lambda name, version: known.get((name, version)))
+    assert (len(found.mended), found.unmended) == (1, ())
+    assert before == tools.snapshot(installed.root)
+
+
+def test_a_rock_that_is_given_tells_of_more_modes(bench, tools):
+    """Those of copied directories: nothing in the tree says that a file there was executable."""
+    rock = tools.rock("m", "1.0-1", {**FILES, "tools/run.sh": b"#!/bin/sh\n", "tools/notes": b"n"})
+    files = tuple(file.replace(executable=file.path == "run.sh") for file in rock.section("tools"))
+    others = tuple(file for file in rock.files if file.section != "tools")
+    rock = rock.replace(files=tuple(sorted([*others, *files], key=lambda f: (f.section, f.path))))
+    bench.install(rock)
+    before = tools.snapshot(bench.root)
+    folder = bench.root / ROCKS / "m/1.0-1/tools"
+    (folder / "run.sh").chmod(0o644)
+    (folder / "notes").chmod(0o755)
+    assert repair(bench, tools).plan is None
+    found = repair(bench, tools, lambda name, version: rock, given=[rock])
+    assert sorted(found.mended) == [
+        f"{folder}/notes should not be executable",
+        f"{folder}/run.sh should be executable",
+    ]
+    assert before == tools.snapshot(bench.root)
+
+
+def test_a_damaged_rock_gets_its_modes_from_where_its_files_come(bench, tools):
+    """The cache has both; what is whole in the tree stays its own."""
+    rock = tools.rock("m", "1.0-1", {**FILES, "tools/run.sh": b"#!/bin/sh\n"})
+    files = tuple(file.replace(executable=True) if file.section == "tools" else file for file in rock.files)
+    rock = rock.replace(files=files)
+    bench.install(rock)
+    before = tools.snapshot(bench.root)
+    (bench.root / ROCKS / "m/1.0-1/tools/run.sh").chmod(0o644)
+    (bench.root / "bin/t").unlink()
+    assert repair(bench, tools, lambda name, version: rock).unmended == ()
+    assert before == tools.snapshot(bench.root)

@@ -11,7 +11,7 @@ from pumice.operation.work_dir import WorkDir
 from pumice.tree.kinds import open_tree
 from pumice.tree.manifest import read_tree_manifest
 from pumice.tree.planner import Plan
-from pumice.tree.repair import plan_repair
+from pumice.tree.repair import ANEW, plan_repair
 from pumice.tree.verify import verify_tree
 
 TYPE_CHECKING = False
@@ -50,6 +50,11 @@ def repair(rocks: Sequence[str], config: Config, progress: Progress) -> Repaired
         mended: list[str] = []
         for _ in range(_LOOKS):
             result = _look(given, config, progress)
+            again = [each for each in result.mended if each in mended and not each.endswith(ANEW)]
+            if again:
+                # as under a umask that keeps others out of every new file
+                left = tuple(each for each in mended if each not in again)
+                return Repaired(left, (*result.unmended, *again))
             mended += result.mended
             if result.plan is None:
                 break
@@ -70,6 +75,7 @@ def _look(given: Mapping[tuple[str, str], Rock], config: Config, progress: Progr
             supply,
             platforms=config.platforms,
             provided=provided_rocks(change.config),
+            given=tuple(given.values()),
         )
         if result.plan is not None:
             change.commit(result.plan.replace(messages=()))

@@ -6,6 +6,8 @@ files are all there under one name or another. The manifest is written anew from
 
 from __future__ import annotations
 
+import os
+
 from pumice.base.progress import Silent
 from pumice.base.value import Value
 from pumice.errors import PumiceError
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from pumice.tree.planner import Plan
     from pumice.tree.wrapper import Wrapping
 
-__all__ = ["Repair", "plan_repair"]
+__all__ = ["ANEW", "Repair", "plan_repair"]
+
+ANEW = "is written anew"
+"""What is said of the manifest."""
 
 
 class Repair(Value):
@@ -48,15 +53,21 @@ def plan_repair(
     *,
     platforms: Sequence[str],
     provided: Mapping[str, str],
+    given: Sequence[Rock] = (),
 ) -> Repair:
     """The plan that mends a tree as far as `supply` (name, version → the rock, or None) allows.
 
-    `manifest` is the tree's, as read. Files that somebody changed are kept under a name with `~`.
+    `manifest` is the tree's, as read. Files that somebody changed are kept under a name with `~`; modes come
+    to be as they were deployed. `given`: rocks of which also those x bits are mended that nothing in the
+    tree tells of, in copied directories.
     """
     report = verify_tree(tree, manifest)
     damaged: dict[str, list[str]] = {}
-    for problem in report.errors:
+    for problem in report.problems:
         damaged.setdefault(problem.rock, []).append(f"{problem.path} {problem.message}")
+    for each in given:
+        if manifest.has(each.name, each.version) and (lost := _other_bits(tree, each)):
+            damaged.setdefault(f"{each.name} {each.version}", []).extend(lost)
     before = None if manifest.rebuilt else manifest.to_bytes()
     anew = scan_tree(tree, platforms, Silent())
     _keep_what_only_the_manifest_knows(tree, manifest, anew)
@@ -84,7 +95,7 @@ def plan_repair(
     if not mended and plan.manifest == before:
         return Repair(None, (), tuple(unmended))
     if plan.manifest != before:
-        mended.append(f"{layout.manifest_path(tree)} is written anew")
+        mended.append(f"{layout.manifest_path(tree)} {ANEW}")
     return Repair(plan, tuple(mended), tuple(unmended))
 
 
@@ -111,14 +122,37 @@ def _source(
     platforms: Sequence[str],
 ) -> Rock | None:
     """The rock as it was installed: from the tree if it is whole there, else from `supply` if the same."""
+    supplied = supply(name, version)
+    if supplied is not None and not _is_same(tree, supplied):
+        supplied = None
     try:
         rock = open_installed(tree, name, version, platforms)
     except PumiceError:
-        supplied = supply(name, version)
-        return supplied if supplied is not None and _is_same(tree, supplied) else None
+        return supplied
+    bits = {} if supplied is None else {file.rock_path: file.executable for file in supplied.files}
     # The plan is about to move or replace the files that this rock is read from.
-    files = tuple(file.replace(content=Content.of_bytes(file.content.read())) for file in rock.files)
+    files = tuple(
+        file.replace(
+            content=Content.of_bytes(file.content.read()),
+            executable=bits.get(file.rock_path, file.executable),
+        )
+        for file in rock.files
+    )
     return rock.replace(files=files)
+
+
+def _other_bits(tree: TreeSpec, rock: Rock) -> list[str]:
+    """The files in the rock's own directory that are executable and should not be, or the reverse."""
+    found = []
+    for file in rock.files:
+        path = f"{layout.rock_dir(tree, rock.name, rock.version)}/{file.rock_path}"
+        try:
+            executable = bool(os.lstat(path).st_mode & 0o100)
+        except OSError:
+            continue
+        if file.section not in ("lua", "lib") and executable != file.executable:
+            found.append(f"{path} should {'' if file.executable else 'not '}be executable")
+    return found
 
 
 def _is_same(tree: TreeSpec, rock: Rock) -> bool:

@@ -174,7 +174,7 @@ class Store:
             status.st_mtime_ns == _TIME
             and status.st_size == blob.size
             and stat.S_ISREG(status.st_mode)
-            and not status.st_mode & 0o222
+            and status.st_mode == _right_mode(status.st_mode, blob)
         )
 
     def _is_right(self, path: str, blob: Blob) -> bool:
@@ -192,11 +192,17 @@ class Store:
             if digest.hexdigest() != blob.key.partition("-")[0]:
                 return False
             status = os.fstat(descriptor)
-            if status.st_mode & 0o222 or status.st_mtime_ns != _TIME:
-                os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~0o222)
+            if status.st_mode != _right_mode(status.st_mode, blob) or status.st_mtime_ns != _TIME:
+                os.fchmod(descriptor, stat.S_IMODE(_right_mode(status.st_mode, blob)))
                 os.utime(descriptor, ns=(_TIME, _TIME))
         except PermissionError:  # another user's file: he sets it right
             return True
         finally:
             os.close(descriptor)
         return True
+
+
+def _right_mode(mode: int, blob: Blob) -> int:
+    """The mode without w bits, and with an x bit beside each r bit or none at all, as the key says."""
+    mode &= ~0o333
+    return mode | (mode & 0o444) >> 2 if blob.key.endswith("-x") else mode

@@ -73,7 +73,7 @@ class _Check:
         self.problems: list[Problem] = []
         self.rocks = 0
         self.files = 0
-        self._deployed: list[str] = []
+        self._deployed: list[tuple[str, str]] = []
 
     def no_manifest(self) -> None:
         """There are rocks, but no file that names them: `manifest` is what a look at the disk found."""
@@ -132,7 +132,7 @@ class _Check:
     def readable(self) -> None:
         """Other users, a gateway's among them, can reach and read what was deployed."""
         closed: dict[str, bool] = {}
-        for path in self._deployed:
+        for path, rock in self._deployed:
             directory = os.path.dirname(path)
             while directory not in closed:
                 closed[directory] = self._is_closed(directory)
@@ -145,7 +145,9 @@ class _Check:
                 continue
             if not mode & stat.S_IROTH:
                 self._warn(
-                    path, f"its mode {mode & 0o777:o} does not let other users, such as a gateway's, read it"
+                    path,
+                    f"its mode {mode & 0o777:o} does not let other users, such as a gateway's, read it",
+                    rock,
                 )
 
     def _is_closed(self, directory: str) -> bool:
@@ -186,7 +188,7 @@ class _Check:
             self.files += 1
             return
         self._file(expected, " ".join(rock), md5)
-        self._deployed.append(expected)
+        self._deployed.append((expected, " ".join(rock)))
 
     def _command(self, rock: tuple[str, str], path: str, md5: str) -> None:
         expected, _ = self._names(rock, "bin", path)
@@ -198,7 +200,7 @@ class _Check:
             self._error(expected, " ".join(rock), _absent(error))
             return
         self.files += 1
-        self._deployed.append(expected)
+        self._deployed.append((expected, " ".join(rock)))
         if not mode & 0o100:
             self._error(expected, " ".join(rock), "is not executable")
         if not is_wrapper(data):
@@ -234,8 +236,8 @@ class _Check:
     def _error(self, path: str, rock: str, message: str) -> None:
         self.problems.append(Problem("error", path, rock, message))
 
-    def _warn(self, path: str, message: str) -> None:
-        self.problems.append(Problem("warning", path, "", message))
+    def _warn(self, path: str, message: str, rock: str = "") -> None:
+        self.problems.append(Problem("warning", path, rock, message))
 
 
 def _md5(path: str) -> str:
