@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pumice.kong.gateway import PluginReport
     from pumice.rock.rock import Rock
 
-__all__ = ["Shipped", "ship"]
+__all__ = ["Shipped", "pack_to_ship", "ship"]
 
 _LUA = "5.1"
 """Kong runs OpenResty's LuaJIT."""
@@ -63,6 +63,19 @@ def ship(path: str, config: Config, progress: Progress, *, check: bool = True) -
     is taken back to the generation before. `check` False leaves the check out, never the proof. Raises
     PumiceError.
     """
+    made, config = _made(path, config, progress, check=check)
+    if made.rock is None or made.packed is None:
+        return made
+    return _install_and_prove(made, _module_names(made.rock, config), config, progress)
+
+
+def pack_to_ship(path: str, config: Config, progress: Progress, *, check: bool = True) -> Shipped:
+    """As `ship`, up to the rock file: for nodes elsewhere. Without `packed` where the check found errors."""
+    return _made(path, config, progress, check=check)[0]
+
+
+def _made(path: str, config: Config, progress: Progress, *, check: bool) -> tuple[Shipped, Config]:
+    """The checked and packed rock, and the settings of the embedded node that belongs to it."""
     absolute = os.path.normpath(os.path.join(config.cwd, path))
     if not os.path.isdir(absolute) and not absolute.endswith((".rock", "rockspec")):
         raise NotFoundError(
@@ -81,7 +94,7 @@ def ship(path: str, config: Config, progress: Progress, *, check: bool = True) -
             progress.message("detail", f"Checking {absolute}")
             report = check_path(absolute, config)
             if not report.ok:
-                return Shipped(report)
+                return Shipped(report), config
         rock = _obtain(absolute, config, progress, work)
         names = _module_names(rock, config)
         if not find_plugins(names):
@@ -93,11 +106,14 @@ def ship(path: str, config: Config, progress: Progress, *, check: bool = True) -
         if check and report is None:
             report = check_rock(rock, config)
             if not report.ok:
-                return Shipped(report, rock)
+                return Shipped(report, rock), config
         packed = os.path.join(home, ".pumice", rock_filename_of(rock))
         _make_private_folder(os.path.dirname(packed))
         write_rock(rock, packed)
-        return _install_and_prove(rock, names, packed, report, config, progress)
+        # What the rock's contents are read from is gone with the work directory: the file is all of it.
+        from pumice.rock.rockfile import open_rock
+
+        return Shipped(report, open_rock(packed, platforms=config.platforms), packed), config
 
 
 def _obtain(path: str, config: Config, progress: Progress, work: WorkDir) -> Rock:
@@ -129,25 +145,19 @@ def _module_names(rock: Rock, config: Config) -> list[str]:
     return [name for name in names if name is not None]
 
 
-def _install_and_prove(
-    rock: Rock,
-    names: Sequence[str],
-    packed: str,
-    report: Report | None,
-    config: Config,
-    progress: Progress,
-) -> Shipped:
+def _install_and_prove(made: Shipped, names: Sequence[str], config: Config, progress: Progress) -> Shipped:
     from pumice.tree.generations import GenerationTree
     from pumice.tree.kinds import open_tree
 
+    assert made.rock is not None
     tree = open_tree(config.tree, layout="generations")
     assert isinstance(tree, GenerationTree)
     before = tree.current
     with TreeChange(config, "ship", progress, layout="generations") as change:
-        deploy((rock,), change, InstallOptions("ship"), progress)
+        deploy((made.rock,), change, InstallOptions("ship"), progress)
     spec = tree.read_spec
     plugins = verify_plugins(spec.lua_dir, spec.lib_dir, names, lib_extension=config.lib_extension)
-    shipped = Shipped(report, rock, packed, config.tree.root, plugins)
+    shipped = made.replace(node=config.tree.root, plugins=plugins)
     if shipped.ok:
         return shipped
     if before:
