@@ -78,6 +78,36 @@ def test_medians_ratios_and_verdicts(bench: Any) -> None:
     assert [line.split()[-1] for line in whole.table().splitlines()[2:4]] == ["ok", "over"]
 
 
+def test_of_many_rivals_the_fastest_counts_and_by_wall_time_alone(bench: Any) -> None:
+    measure, report = bench("measure"), bench("report")
+    sides = {
+        name: measure.Samples([measure.Cost(wall, cpu)])
+        for name, wall, cpu in (("pumice", 2.0, 9.0), ("loop", 20.0, 1.0), ("ansible", 40.0, 1.0))
+    }
+    row = report.Row("x", 0.11, sides, against="")
+    assert (row.rival, row.ratio("wall"), row.verdict) == ("loop", 0.1, "ok")
+    assert report.Row("x", 0.09, sides, against="").verdict == "over"
+    assert row.rivals == "loop 20000 (0.10), ansible 40000 (0.050)"
+    assert report.Row("x", 0.1, {}, "no", against="").rivals == "-"
+
+
+def test_a_run_may_count_for_more_rows_and_what_was_started_is_stopped(bench: Any, tmp_path: Path) -> None:
+    main, cases = bench("__main__"), bench("cases")
+    setting = cases.Setting(tmp_path, sys.executable, [], [], tmp_path, {})
+    stopped: list[bool] = []
+    sides = {
+        "pumice": [cases.Step(row, [["/bin/true"]], tmp_path) for row in ("first", "again")],
+        "loop": [cases.Step("first", [["/bin/true"]], tmp_path, also=("again",))],
+    }
+    case = cases.Case(
+        "x", sides, {"first": 1.0, "again": 1.0}, close=lambda: stopped.append(True), against=""
+    )
+    given = main._arguments(["--runs", "2", "--luarocks", "/bin/true"])
+    rows = list(main._measured(case, given, setting))
+    assert [(row.name, len(row.sides["loop"].costs)) for row in rows] == [("first", 2), ("again", 2)]
+    assert stopped == [True]
+
+
 def test_what_a_command_must_do_is_checked(bench: Any, tmp_path: Path) -> None:
     main, cases, measure = bench("__main__"), bench("cases"), bench("measure")
     setting = cases.Setting(tmp_path, sys.executable, [], [], tmp_path, {})
