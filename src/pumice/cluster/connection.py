@@ -3,7 +3,8 @@
     NodeError               something about one node; never ends the work on the others
     ├── Unreachable         no connection was made
     ├── ConnectionCut       there was one, and it broke: what ran last may or may not have happened
-    └── TooSlow             the time limit passed; what ran has been told to end
+    ├── TooSlow             the time limit passed; what ran has been told to end
+    └── Refused             nothing listens where a stream was to go
 
 Nothing is asked of the node but `sh`. Everything that is put into a script goes through `quote`.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "Connection",
     "ConnectionCut",
     "NodeError",
+    "Refused",
     "TooSlow",
     "Unreachable",
     "quote",
@@ -60,6 +62,12 @@ class TooSlow(NodeError):
     default_hint = "Look at the load of the node; `timeout` in cluster.toml is the limit."
 
 
+class Refused(NodeError):
+    """Nothing listens at the host and port to which a stream was to be opened."""
+
+    default_hint = "Is the gateway running, and is the URL in cluster.toml the one that the node itself sees?"
+
+
 class Answer(Value):
     """How a script ended on a node."""
 
@@ -91,7 +99,7 @@ class Connection(Protocol):
     def dial(self, host: str, port: int, *, timeout: float = 10.0) -> socket.socket:
         """Open a TCP stream from the node to host:port, through this connection.
 
-        Raises NodeError when nothing listens there, ConnectionCut, TooSlow.
+        Raises Refused when nothing listens there, NodeError when the node forbids it, ConnectionCut, TooSlow.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from pumice.cluster.connection import NodeError, TooSlow
+from pumice.cluster.connection import NodeError, Refused, TooSlow
 from pumice.cluster.script_command import script_command
 
 if TYPE_CHECKING:
@@ -40,10 +40,12 @@ class LocalConnection:
 
 
 def dial_from_here(name: str, host: str, port: int, timeout: float) -> socket.socket:
-    """A TCP stream from this machine. Raises NodeError or TooSlow, naming the node."""
+    """A TCP stream from this machine. Raises as `Connection.dial`, naming the node."""
     try:
         return socket.create_connection((host, port), timeout)
     except TimeoutError as error:
         raise TooSlow(f"{name}: {host}:{port} did not answer within {timeout:g} seconds.") from error
+    except ConnectionRefusedError as error:
+        raise Refused(f"{name}: nothing listens at {host}:{port}.") from error
     except OSError as error:
-        raise NodeError(f"{name}: nothing answers at {host}:{port}: {error.strerror}.") from error
+        raise NodeError(f"{name}: {host}:{port} is not reached: {error.strerror or error}.") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import asyncssh
 
-from pumice.cluster.connection import OUTPUT_LIMIT, Answer, ConnectionCut, NodeError, TooSlow
+from pumice.cluster.connection import OUTPUT_LIMIT, Answer, ConnectionCut, NodeError, Refused, TooSlow
 from pumice.cluster.programs import chunks_of
 from pumice.cluster.script_command import script_command
 from pumice.cluster.ssh_stream import bridge
@@ -108,6 +108,10 @@ class SshConnection:
         try:
             return await bridge(self._ssh, host, port)
         except asyncssh.ChannelOpenError as error:
+            if error.code == asyncssh.OPEN_CONNECT_FAILED and not self._ssh.is_closed():
+                raise Refused(
+                    f"{self.node.name}: nothing listens at {host}:{port} ({error.reason})."
+                ) from error
             raise self._refused(f"opens no stream to {host}:{port}: {error.reason}", error) from error
         except (asyncssh.Error, OSError) as error:
             raise self._cut(error) from error
