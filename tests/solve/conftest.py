@@ -17,6 +17,7 @@ from pumice.rock.dependency import parse_dependency
 from pumice.rock.platform import unsupported_platforms
 from pumice.rock.version import newest_first, parse_version
 from pumice.solve.situation import InstalledRock, Request, Situation
+from pumice.solve.solver import Unsolvable, solve
 from pumice.solve.table import Candidate, Facts, MemoryTable
 
 LUA = {"lua": "5.1-1"}
@@ -359,6 +360,35 @@ def rocks():
         world_of=world_of,
         worlds=worlds,
     )
+
+
+@pytest.fixture
+def ask(rocks):
+    """Solves requests in a world written as text; checks the answer before it is given."""
+
+    def ask(text, *wanted, installed=(), requests=None, judged=True, **situation):
+        world = rocks.world_of(text)
+        situation.setdefault("provided", rocks.LUA)
+        there = Situation(installed=rocks.installed_of(world, *installed), **situation)
+        requests = requests or rocks.requests_of(*wanted)
+        found = solve(requests, rocks.table_of(world), there)
+        if judged:
+            assert not rocks.Judge(world, requests, there).complaints(found)
+        return found
+
+    return ask
+
+
+@pytest.fixture
+def refused(ask):
+    """The explanation why there is no answer."""
+
+    def refused(*args, **more):
+        with pytest.raises(Unsolvable) as caught:
+            ask(*args, **more)
+        return caught.value.message
+
+    return refused
 
 
 class PublicTable(MemoryTable):

@@ -11,35 +11,6 @@ from pumice.solve.solver import Solver, Unsolvable, solve
 from pumice.solve.table import Candidate, Facts, MemoryTable, Overlay
 
 
-@pytest.fixture
-def ask(rocks):
-    """Solves requests in a world written as text; checks the answer before it is given."""
-
-    def ask(text, *wanted, installed=(), requests=None, judged=True, **situation):
-        world = rocks.world_of(text)
-        situation.setdefault("provided", rocks.LUA)
-        there = Situation(installed=rocks.installed_of(world, *installed), **situation)
-        requests = requests or rocks.requests_of(*wanted)
-        found = solve(requests, rocks.table_of(world), there)
-        if judged:
-            assert not rocks.Judge(world, requests, there).complaints(found)
-        return found
-
-    return ask
-
-
-@pytest.fixture
-def refused(ask):
-    """The explanation why there is no answer."""
-
-    def refused(*args, **more):
-        with pytest.raises(Unsolvable) as caught:
-            ask(*args, **more)
-        return caught.value.message
-
-    return refused
-
-
 def installs(found):
     return [f"{chosen.name} {chosen.version}" for chosen in found.install]
 
@@ -487,3 +458,11 @@ def test_a_solver_can_be_asked_again(rocks):
     with pytest.raises(Unsolvable):
         solver.solve(rocks.requests_of("top", "left >= 2"))
     assert solver.solve(rocks.requests_of("top")) == first
+
+
+def test_of_two_installed_versions_one_may_stay_alone(ask):
+    """Both are kept if possible; else the one that fits is installed anew, and the other goes."""
+    world = "aa 1.0-1\naa 2.0-1: cc >= 2\ncc 1.0-1\ncc 2.0-1"
+    there = ["aa 1.0-1", "aa 2.0-1", "cc 2.0-1"]
+    assert installs(ask(world, "aa", "cc < 2", installed=there)) == ["aa 1.0-1", "cc 1.0-1"]
+    assert installs(ask(world, "aa", "cc", installed=there)) == []

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from pumice.solve.cause import Asked, InTree, Needs, Pinned, Unsupported
 from pumice.solve.core import facts_of
+from pumice.solve.derivation import derivation
 from pumice.solve.package import RUN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeVar
+
     from pumice.rock.dependency import Dependency
     from pumice.solve.cause import Statement, Unreadable
     from pumice.solve.package import Package
     from pumice.solve.trail import Incompatibility
     from pumice.solve.universe import Universe
 
+    T = TypeVar("T")
+
 __all__ = ["explain", "reasons_of"]
 
 _IN_A_SENTENCE = 3
+_IN_A_LIST = 3
 _SHOWN_ALIKE = 3
 _SHOWN = 25
 
@@ -34,7 +41,45 @@ def explain(universe: Universe, proof: Incompatibility) -> str:
     )
     if plain or len(reasons) == 1:
         return f"{_joined(reasons)}, so {outcome}"
+    if len(reasons) > _IN_A_LIST:
+        chain = _chain(universe, proof)
+        if chain is not None:
+            return "\n  ".join([f"{outcome}:", *chain])
     return "\n  ".join([f"{outcome}:", *reasons])
+
+
+def _chain(universe: Universe, proof: Incompatibility) -> list[str] | None:
+    """The proof as steps of reasoning, if these can be followed."""
+
+    def phrases(facts: Sequence[Incompatibility]) -> list[str]:
+        texts = [f"{cause.dependency} is asked for" for cause in _kinds(facts, Asked)]
+        texts += [f"{cause.package.name} has to stay installed" for cause in _kinds(facts, InTree)]
+        causes = [fact.cause for fact in facts if fact.cause is not None]
+        return texts + _reasons(universe, [each for each in causes if not isinstance(each, Asked | InTree)])
+
+    facts = facts_of(proof)
+    names = [cause.package.name for cause in _in_order(*_sorted_causes(proof))]
+    facts.sort(key=lambda fact: _rank(fact, names))
+    return derivation(facts, phrases, lambda package, mask: _who(package, mask)[0], most=_SHOWN)
+
+
+def _kinds(facts: Sequence[Incompatibility], kind: type[T]) -> list[T]:
+    return [fact.cause for fact in facts if isinstance(fact.cause, kind)]
+
+
+def _sorted_causes(proof: Incompatibility) -> tuple[list[Statement], list[Dependency], list[str]]:
+    asked, standing, causes = _causes(proof)
+    return causes, asked, standing
+
+
+def _rank(fact: Incompatibility, names: list[str]) -> tuple[int, tuple[int, str]]:
+    """Requests first, then what the reader meets on the way down from them."""
+    cause = fact.cause
+    if isinstance(cause, Asked):
+        return -1, (0, cause.dependency.text)
+    if cause is None or isinstance(cause, InTree):
+        return -1, (1, "" if cause is None else cause.package.name)
+    return names.index(cause.package.name), _place(cause)
 
 
 def reasons_of(universe: Universe, proof: Incompatibility) -> list[str]:
@@ -141,7 +186,8 @@ def _lack(universe: Universe, dependency: Dependency) -> str:
 
 def _who(package: Package, states: int) -> tuple[str, bool]:
     """Some states of a package as the subject of a sentence, and whether it is a plural."""
-    entries = package.states(states)
+    # A version of several that are installed may be there twice: as it is, and to be installed anew.
+    entries = list({entry.version.text: entry for entry in package.states(states)}.values())
     name = package.name
     if len(entries) == 1:
         entry = entries[0]

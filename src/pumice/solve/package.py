@@ -119,11 +119,13 @@ class Package:
             version = parse_version(candidate.version)
             namespace = candidate.namespace
             place = (1 if namespace else 2, sort_key(version), version.text)
-            if candidate.version in here and (
+            is_here = candidate.version in here and (
                 namespace is None or any(rock.namespace == namespace for rock in installed)
-            ):
+            )
+            if is_here:
                 kept_place = max(kept_place, place)
-            else:
+            # Of several installed versions one may have to stay alone: it is installed anew, the others go.
+            if not is_here or len(here) > 1:
                 ranked.append((place, Entry(self, ((version, namespace),), candidate)))
         if installed:
             present = sorted(present_of(installed), key=lambda pair: sort_key(pair[0]))
@@ -193,7 +195,7 @@ class Package:
                 # Of several installed versions, the one that was asked for may not be the highest.
                 other = self.best(mask & ~kept.bit, request)
                 fitting = [pair[0] for pair in kept.present if _accepts(request.dependency, pair)]
-                return kept if fitting and _place(other.version) < _place(fitting[-1]) else other
+                return kept if fitting and _place(other.version) <= _place(fitting[-1]) else other
         if self.preferred & mask:
             return self.entries[(self.preferred & mask).bit_length() - 2]
         return highest
