@@ -29,7 +29,10 @@ if read -r master <"$PREFIX/pids/nginx.pid" && [ -n "$master" ]; then
 fi
 if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
 	read -r line <"/proc/$master/stat" && say master "$line"
-	if read -r children <"/proc/$master/task/$master/children"; then
+	# The kernel ends this line without a newline: `read` fails, and has read it.
+	children=
+	read -r children <"/proc/$master/task/$master/children"
+	if [ -n "$children" ]; then
 		for child in $children; do
 			read -r line <"/proc/$child/stat" && say worker "$line"
 		done

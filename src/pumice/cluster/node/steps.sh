@@ -462,9 +462,10 @@ reload() {
 	begin reload
 	gateway
 	printf 'phase reloading\n' >>"$J" || abort "$W cannot be written: is the disk full?"
-	if [ -n "$MASTER" ] && read -r children <"/proc/$MASTER/task/$MASTER/children"; then
-		data workers "$children"
-	fi
+	# The kernel ends this line without a newline: `read` fails, and has read it.
+	children=
+	[ -n "$MASTER" ] && read -r children <"/proc/$MASTER/task/$MASTER/children"
+	[ -n "$children" ] && data workers "$children"
 	case $ENABLE in */50-pumice.conf) systemctl daemon-reload ;; esac
 	GIVEN=$EXPORTS
 	if kong restart_gateway; then

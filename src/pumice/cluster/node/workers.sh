@@ -7,7 +7,10 @@ master=
 read -r master <"$PREFIX/pids/nginx.pid"
 case $master in '' | *[!0-9]*) exit 0 ;; esac
 read -r line <"/proc/$master/stat" && printf '@@pumice master %s\n' "$line"
-if read -r children <"/proc/$master/task/$master/children"; then
+# The kernel ends this line without a newline: `read` fails, and has read it.
+children=
+read -r children <"/proc/$master/task/$master/children"
+if [ -n "$children" ]; then
 	for child in $children; do
 		read -r line <"/proc/$child/stat" && printf '@@pumice worker %s\n' "$line"
 	done
