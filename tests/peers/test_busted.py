@@ -13,7 +13,10 @@ import yaml
 
 from pumice.kong.scaffold import scaffold
 
-EXAMPLE = Path(__file__).parents[2] / "examples/kong-plugin-request-stamp"
+PROJECT = Path(__file__).parents[2]
+EXAMPLE = PROJECT / "examples/kong-plugin-request-stamp"
+PLACES = f"{PROJECT}/.venv/lua-tools/bin:{os.environ['PATH']}"
+"""Where scripts/lua-tools puts both, or where the machine has them."""
 
 Write = Callable[[Mapping[str, str]], Path]
 
@@ -35,7 +38,7 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture
 def busted() -> Callable[..., tuple[int, str]]:
     """Runs busted under LuaJIT in a directory: its exit code, and what it printed."""
-    program = shutil.which("busted")
+    program = shutil.which("busted", path=PLACES)
     assert program is not None, "busted is missing: scripts/setup peers installs it"
 
     def run(cwd: Path, *words: str) -> tuple[int, str]:
@@ -69,7 +72,7 @@ def test_its_specs_run_in_luajit_and_can_fail(write: Write, busted: Busted) -> N
 
 @pytest.mark.peer
 def test_luacheck_finds_nothing(write: Write) -> None:
-    program = shutil.which("luacheck")
+    program = shutil.which("luacheck", path=PLACES)
     assert program is not None, "luacheck is missing: scripts/setup peers installs it"
     folder = write(scaffold("my-plugin"))
     done = subprocess.run([program, "."], cwd=folder, capture_output=True, text=True, timeout=60)
@@ -116,7 +119,7 @@ def test_every_command_of_workflow_and_readme_works(write: Write, tmp_path: Path
     environment = {
         **kept,
         "HOME": str(home),
-        "PATH": f"{home}:{os.environ['PATH']}",
+        "PATH": f"{home}:{PLACES}",
         "PUMICE_CACHE": f"{home}/cache",
     }
     (home / "pumice").write_text(f'#!/bin/sh\nexec {sys.executable} -m pumice "$@"\n')
