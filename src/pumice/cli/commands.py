@@ -84,6 +84,9 @@ COMMANDS: dict[str, Entry] = {
         Entry("new", "new", _KONG, "Start a Kong plugin project that passes its own check.", changes=True),
         Entry("schema", "schema", _KONG, "Show a plugin's settings, validate a configuration, compare."),
         Entry("check", "check", _KONG, "Check a rock or plugin before it ships.", changes=True),
+        Entry(
+            "try", "try", _KONG, "Run a plugin in a gateway on this machine; reload on save.", changes=True
+        ),
         Entry("bump", "bump", _KONG, "Raise a plugin's version everywhere at once.", changes=True),
         Entry("explain", "explain", _KONG, "Tell what a gateway's log means, and what to do."),
         Entry(
@@ -91,6 +94,13 @@ COMMANDS: dict[str, Entry] = {
             "ship",
             _KONG,
             "Check, build, pack, install on nodes, and verify that each node loads it.",
+            changes=True,
+        ),
+        Entry(
+            "cluster",
+            "cluster",
+            _KONG,
+            "Bring plugins to every node of a cluster, and prove that each has loaded them.",
             changes=True,
         ),
         Entry("help", "help", _TOOL, "Show help for commands."),
