@@ -20,6 +20,7 @@ INSTALL = Command(
         Option(("--only-deps", "--deps-only")),
         Option(("--deps-mode",), metavar="<mode>", choices=("all", "one")),
         Option(("--for",), metavar="<x>", repeat=True),
+        Option(("--plan",), metavar="[<file>]", optional=".json"),
     ),
 )
 SHOW = Command("show", "", positionals=(Positional("rock"), Positional("version", count="?")))
@@ -67,6 +68,23 @@ def test_double_dash_ends_the_options() -> None:
 
 def test_repeated_options_keep_every_value() -> None:
     assert given("install", "--for", "x", "--for=y", "a").texts("for") == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("words", "plan", "rocks"),
+    [
+        (("--plan", "a"), None, ("a",)),
+        (("a", "--plan"), None, ("a",)),
+        (("--plan=x", "a"), "x", ("a",)),
+        (("--plan", "x.json", "a"), "x.json", ("a",)),
+    ],
+)
+def test_a_value_may_be_left_out(words: tuple[str, ...], plan: str | None, rocks: tuple[str, ...]) -> None:
+    """It is never taken for what the command works on."""
+    arguments = given("install", *words)
+    assert arguments.text("plan") == plan
+    assert arguments.flag("plan") == (plan is None)
+    assert arguments.texts("rock") == rocks
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,9 @@ class Asked:
     def log(self) -> Any:
         return self._next("log")
 
+    def alive(self) -> None:
+        self._next("alive")
+
 
 def gate(**fields: Any) -> Gate:
     node = Node("n", Address("local"), expect=fields.pop("expect", None), **fields.pop("node", {}))
@@ -206,7 +209,17 @@ def test_a_log_that_cannot_be_read_does_not_hide_the_failure() -> None:
 
 def test_a_cut_connection_is_told_at_once() -> None:
     with pytest.raises(ConnectionCut):
-        prove(gate(timeout=60.0), Asked(admin=[ConnectionCut("n: cut")]), None)
+        prove(
+            gate(timeout=60.0),
+            Asked(admin=[ConnectionCut("n: cut")], alive=[ConnectionCut("n: cut")]),
+            None,
+        )
+
+
+def test_an_answer_that_breaks_off_is_none_and_is_asked_for_again() -> None:
+    """A plugin that fails in a phase, or a gateway that restarts at this moment."""
+    asked = Asked(admin=[ConnectionCut("n: no answer"), Answer(info())], alive=[None])
+    assert prove(gate(timeout=5.0), asked, None)
 
 
 def test_a_status_api_that_is_not_there_is_no_failure() -> None:

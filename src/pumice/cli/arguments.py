@@ -28,6 +28,8 @@ class Option(Value):
     hidden: bool = False
     repeat: bool = False
     """The option may be given several times; all its values count."""
+    optional: str = ""
+    """The value may be left out: it is what follows `=`, or the next word if that ends like this."""
 
     @property
     def key(self) -> str:
@@ -171,6 +173,9 @@ class _Parser:
             self.values[option.key] = True
             return 0
         used = 0
+        if option.optional and not equals and not "".join(following[:1]).endswith(option.optional):
+            self.values[option.key] = True
+            return 0
         if not equals:
             if not following:
                 raise UsageError(f"option '{name}' requires an argument")

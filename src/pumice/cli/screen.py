@@ -16,8 +16,10 @@ from pumice.cli.bars import Board, columns, render, speaks_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import TextIO
+
+    Drawing = Callable[[int, int, bool], tuple[str, ...]]
 
 __all__ = ["Screen"]
 
@@ -40,6 +42,7 @@ class Screen:
         self._unicode = speaks_utf8(environment)
         self._board = Board()
         self._drawn: tuple[str, ...] = ()
+        self._drawing: Drawing | None = None
         self._ticking = False
         self._closed = False
         # Two, so that a stopped terminal (Ctrl-S) does not stop the tasks.
@@ -50,6 +53,23 @@ class Screen:
         """As in `Progress`."""
         with self._state:
             self._board.started(task, label, total, time.monotonic())
+        self._begin_to_tick()
+
+    def draw(self, drawing: Drawing | None) -> None:
+        """From now on `drawing` says what is shown instead of the bars; None ends that.
+
+        It is called with the columns, the lines that there are room for, and whether they may be Unicode.
+        """
+        with self._state:
+            self._drawing = drawing
+        if drawing is not None:
+            self._begin_to_tick()
+        elif self._drawn:
+            with Deferred(), self._output:
+                self._show(())
+
+    def _begin_to_tick(self) -> None:
+        with self._state:
             must_tick = not self._ticking and not self._closed
             self._ticking = self._ticking or must_tick
         if must_tick:
@@ -95,7 +115,7 @@ class Screen:
         while True:
             time.sleep(_PERIOD)
             with self._state:
-                if self._closed or not self._board.tasks:
+                if self._closed or not (self._board.tasks or self._drawing):
                     self._ticking = False
                     return
             with self._output:
@@ -105,9 +125,11 @@ class Screen:
     def _lines(self) -> tuple[str, ...]:
         width, height = self._size()
         with self._state:
-            tasks = self._board.tasks
+            tasks, drawing = self._board.tasks, self._drawing
         if width < _NARROWEST:
             return ()
+        if drawing is not None:
+            return drawing(width, height - 1, self._unicode)
         most = max(1, min(_MOST_LINES, height - 1))
         return render(tasks, time.monotonic(), width=width, most=most, unicode=self._unicode)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pumice.cli.arguments import Command, Option, Positional
+from pumice.cli.cluster_command import ROLLOUT
 from pumice.cli.findings import finding_lines, table
+from pumice.cli.options import JSON
 from pumice.errors import EXIT_OK, CheckError, TreeError
 from pumice.operation.ship import ship
 
@@ -23,12 +25,33 @@ COMMAND = Command(
     "is an embedded one: a tree of generations under .pumice/node, and LuaJIT. A node that does not load the "
     "plugin is taken back to what it had.",
     positionals=(Positional("path", "A directory, a rockspec or a rock; default: this directory.", "?"),),
-    options=(Option(("--no-check",), "Leave the check out (never the proof)."),),
+    options=(
+        Option(("--no-check",), "Leave the check out (never the proof)."),
+        Option(
+            ("--to",),
+            "Not to the embedded node, but to those of this cluster.toml, or to this kubectl context.",
+            "<target>",
+        ),
+        *ROLLOUT,
+        JSON,
+    ),
+    examples=(
+        ("pumice ship .", "To the embedded node: does it load?"),
+        (
+            "pumice ship . --to cluster.toml",
+            "Check, build, pack, then on every node: canary, batches, proof.",
+        ),
+        ("pumice ship . --to cluster.toml --entity stamp.json", "And its entity, once every node has it."),
+    ),
 )
 
 
 def run(arguments: Arguments, session: Session) -> int:
     """Ships, and prints the proof."""
+    if arguments.text("to") is not None:
+        from pumice.cli.cluster_rollouts import ship_to_nodes
+
+        return ship_to_nodes(arguments, session)
     path = arguments.text("path") or "."
     shipped = ship(path, session.config, session.terminal, check=not arguments.flag("no_check"))
     terminal = session.terminal

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
-    from pumice.cli.screen import Screen
+    from pumice.cli.screen import Drawing, Screen
 
 __all__ = ["Terminal", "error_text", "harmless"]
 
@@ -99,6 +99,22 @@ class Terminal:
                 self.print(text)
         elif level == "info" and not self.quiet:
             self.print(text)
+
+    def draw(self, drawing: Drawing | None) -> bool:
+        """Lets `drawing` say what is shown below the text, on a terminal that can; whether it is one.
+
+        None ends that.
+        """
+        if self.quiet:
+            return False
+        with self._making:
+            if self._screen is None and drawing is not None and self._can_draw():
+                from pumice.cli.screen import Screen
+
+                self._screen = Screen(sys.stderr, self._environment)
+        if self._screen is not None:
+            self._screen.draw(drawing)
+        return self._screen is not None
 
     def close(self) -> None:
         """Nothing is drawn any more; what is on the screen but no text is gone."""

@@ -23,10 +23,10 @@ from pumice.cluster.rollout_state import (
     Outcome,
     next_act,
 )
-from pumice.errors import PumiceError
+from pumice.errors import Interrupted, PumiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pumice.cluster.plan import Plan
 
@@ -113,7 +113,8 @@ def run_rollout(
     """Runs the nodes of a plan, batch by batch.
 
     `before_batch` is called before each begins, and may raise a PumiceError (the lock is lost): that stops
-    the rollout between two batches. A node's error never ends it. Interruptions pass through.
+    the rollout between two batches. A node's error never ends it. Raises Interrupted, once the nodes of the
+    batch that was under way are taken back.
     """
     outcomes = {node.node: Outcome(node.node) for node in plan.nodes}
     runner = _Runner(work, fleet, tell, outcomes)
@@ -142,8 +143,28 @@ def run_rollout(
         if act.kind == "undo":
             text = f"{act.reason[:1].upper()}{act.reason[1:]}: the batch is taken back."
             tell(Event("notice", text=text, time=time.time()))
-        runner.run(act.kind, act.nodes, act.reason)
+        try:
+            runner.run(act.kind, act.nodes, act.reason)
+        except KeyboardInterrupt as interruption:
+            runner.take_back(plan.batches[act.batch].nodes)
+            raise _interrupted(interruption, outcomes) from interruption
     return Result(tuple(outcomes.values()), stopped)
+
+
+def _interrupted(interruption: KeyboardInterrupt, outcomes: Mapping[str, Outcome]) -> Interrupted:
+    """The interruption, with where every node is."""
+    number = interruption.exit_code - 128 if isinstance(interruption, Interrupted) else 2
+    done = [each.node for each in outcomes.values() if each.state == DONE]
+    stuck = [each.node for each in outcomes.values() if each.state == STUCK]
+    error = Interrupted(
+        f"Interrupted. On the new version: {', '.join(done) or 'no node'}; all others are as before.",
+        signal_number=number,
+    )
+    error.hint = "The same command goes on where this one stopped; `pumice cluster rollback` takes it back."
+    if stuck:
+        error.message += f" Not taken back: {', '.join(stuck)}."
+        error.hint = "`pumice cluster status` tells what those are on; the same command tidies and goes on."
+    return error
 
 
 class _Runner:
@@ -167,6 +188,14 @@ class _Runner:
             if isinstance(answer, PumiceError):  # the fleet itself failed before the work could say how
                 answer = self._after_cut(node, kind, answer)
             self._outcomes[node] = answer
+
+    def take_back(self, nodes: Sequence[str]) -> None:
+        """After an interruption: the nodes of the batch that are not done are as before."""
+        open_ = [node for node in nodes if self._outcomes[node].state in (WAITING, PROVED)]
+        if open_:
+            text = f"Interrupted: {', '.join(open_)} {'is' if len(open_) == 1 else 'are'} taken back."
+            self._tell(Event("notice", text=text, time=time.time()))
+            self.run("undo", open_, "the rollout was interrupted")
 
     def _after_cut(self, node: str, kind: str, error: PumiceError) -> Outcome:
         state = UNTOUCHED if kind == "prove" else STUCK if kind == "undo" else DONE

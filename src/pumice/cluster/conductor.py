@@ -1,0 +1,470 @@
+"""`Conductor`: one command on a cluster, from the first look at the nodes to the record.
+
+    look → lock → tidy what a killed rollout left → prepare → plan → migrations → rollout → entities → record
+
+Whatever is only planned takes no lock and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from pumice.base.value import Value
+from pumice.cluster.cluster_lock import ClusterLock
+from pumice.cluster.connection import Unreachable
+from pumice.cluster.entity import apply_entity, delete_entities, read_entity, uses_of
+from pumice.cluster.events import Event, moment
+from pumice.cluster.gates import ControlPlane
+from pumice.cluster.node_asks import Gateways
+from pumice.cluster.node_work import NodeWork
+from pumice.cluster.plan import Artifact, EntityStep
+from pumice.cluster.planning import Asked, RolloutRefused, facts_digest, make_plan
+from pumice.cluster.preparation import prepare, prepare_rollback
+from pumice.cluster.rollout import Result, run_rollout
+from pumice.cluster.rollout_record import folder_of, write_record
+from pumice.cluster.steps import recover
+from pumice.cluster.survey import chosen, look, look_again
+from pumice.errors import NotFoundError, PumiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pumice.base.config import Config
+    from pumice.base.progress import Progress
+    from pumice.cluster.connection import Connection
+    from pumice.cluster.content import Wish
+    from pumice.cluster.engine import Engine
+    from pumice.cluster.facts import NodeFacts
+    from pumice.cluster.inventory import Cluster
+    from pumice.cluster.plan import Plan
+    from pumice.cluster.preparation import Prepared
+    from pumice.cluster.survey import Survey
+
+__all__ = ["Conductor", "Ended", "Terms"]
+
+_T = TypeVar("_T")
+
+
+class Terms(Value):
+    """How a command goes about it, whatever it does."""
+
+    by: str
+    """user@host, for the lock and the records."""
+    token: str
+    """A word that no other process has."""
+    process: int = 0
+    only: tuple[str, ...] = ()
+    plan_only: bool = False
+    force_lock: bool = False
+    window: bool = False
+    force: bool = False
+    admin_token: str | None = None
+    """For Admin APIs that ask for one; never written anywhere."""
+
+
+class Ended(Value):
+    """What became of a command."""
+
+    plan: Plan
+    result: Result | None = None
+    """None: nothing was run."""
+    entities: tuple[str, ...] = ()
+    error: PumiceError | None = None
+    """What went wrong beside the nodes: an entity, migrations."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was asked for is so now."""
+        return self.error is None and not self.plan.missing and (self.result is None or self.result.ok)
+
+
+class Conductor:
+    """Commands on the nodes of a cluster. `tell` gets every event; `agree` is asked before a change."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        engine: Engine,
+        config: Config,
+        progress: Progress,
+        terms: Terms,
+        tell: Callable[[Event], None],
+        agree: Callable[[Plan], bool] = lambda _: True,
+    ) -> None:
+        self._cluster = cluster
+        self._engine = engine
+        self._config = config
+        self._progress = progress
+        self._terms = terms
+        self._tell = tell
+        self._agree = agree
+        now = time.time()
+        self.id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{terms.token[:8]}"
+        self._made = moment(now)
+
+    def install(
+        self,
+        wish: Wish,
+        artifacts: Sequence[Artifact],
+        *,
+        entities: Sequence[str] = (),
+        mend: bool = False,
+        action: str = "install",
+    ) -> Ended:
+        """Rocks on all nodes, and entities (files) once all nodes have proved them.
+
+        `mend`: files that differ from what was installed are made anew. Raises PumiceError; nothing was sent
+        then, or the rest is told in `Ended`.
+        """
+        from pumice.cluster.content import ContentMaker
+
+        with ContentMaker(self._config, self._progress) as maker:
+
+            def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
+                return prepare(
+                    self._engine,
+                    survey,
+                    maker,
+                    wish,
+                    self.id,
+                    self._gateways(survey).asks,
+                    look_for_drift=mend,
+                )
+
+            def asked(found: Mapping[str, Prepared], _: Gateways) -> Asked:
+                names = sorted({name for each in found.values() for name, _ in each.input.proof})
+                steps = []
+                for path in entities:
+                    entity = read_entity(path, names)
+                    steps.append(EntityStep(entity.plugin, "apply", os.path.abspath(path), entity.sha256))
+                return self._asked(action, artifacts, tuple(steps))
+
+            return self._go(prepared, asked, f"{action} {', '.join(each.name for each in artifacts)}")
+
+    def rollback(self) -> Ended:
+        """Every node on the generation that its current one was made from."""
+
+        def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
+            return prepare_rollback(self._engine, survey, self.id)
+
+        return self._go(prepared, lambda *_: self._asked("rollback", (), ()), "rollback")
+
+    def remove(self, plugin: str, *, saved: Plan | None = None) -> Ended:
+        """The manual's three steps: no entity uses it, no node names it, no node has its files.
+
+        Raises RolloutRefused while entities use it, unless forced: then they are deleted first.
+        """
+        from pumice.cluster.content import ContentMaker, Wish
+
+        with ContentMaker(self._config, self._progress) as maker:
+
+            def wish(connection: Connection, facts: NodeFacts) -> Wish:
+                there = maker.content(connection, facts, Wish()).plugins.get(plugin)
+                return Wish(remove=(there.rock[0],)) if there is not None else Wish()
+
+            def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
+                return prepare(self._engine, survey, maker, wish, self.id, self._gateways(survey).asks)
+
+            def asked(found: Mapping[str, Prepared], gateways: Gateways) -> Asked:
+                if not any(name == plugin for each in found.values() for name, _ in each.input.proof):
+                    raise NotFoundError(
+                        f"No node has the plugin {plugin} in its tree",
+                        hint="`pumice cluster status` shows what the nodes have.",
+                    )
+                steps = self._in_use(plugin, found, gateways)
+                return self._asked("remove", (Artifact(plugin, ""),), steps)
+
+            return self._go(prepared, asked, f"remove {plugin}", saved=saved)
+
+    def apply(self, plan: Plan, wish: Wish | None) -> Ended:
+        """A plan that was saved; `wish` is its content (None: a rollback).
+
+        Raises RolloutRefused when a node or the content is not what it was when the plan was made.
+        """
+        from pumice.cluster.content import ContentMaker
+
+        with ContentMaker(self._config, self._progress) as maker:
+
+            def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
+                if wish is None:
+                    return prepare_rollback(self._engine, survey, self.id)
+                mend = plan.action == "sync"
+                return prepare(
+                    self._engine,
+                    survey,
+                    maker,
+                    wish,
+                    self.id,
+                    self._gateways(survey).asks,
+                    look_for_drift=mend,
+                )
+
+            return self._go(prepared, None, f"{plan.action} (saved plan)", saved=plan)
+
+    # -- the way of every command
+
+    def _go(
+        self,
+        prepared_for: Callable[[Survey], tuple[dict[str, Prepared], dict[str, str]]],
+        asked_for: Callable[[Mapping[str, Prepared], Gateways], Asked] | None,
+        what: str,
+        *,
+        saved: Plan | None = None,
+    ) -> Ended:
+        only = self._terms.only
+        if saved is not None:
+            self.id, self._made = saved.id, saved.made
+            only = tuple(node.node for node in saved.nodes)
+        nodes = chosen(self._cluster, only)
+        survey = look(self._engine, nodes)
+        lock_node = survey.lock_node
+        if lock_node is None:
+            raise _nobody(survey)
+        if self._terms.plan_only:
+            _refuse_pending(survey)
+            found, missing = prepared_for(survey)
+            assert asked_for is not None
+            return Ended(self._plan(survey, found, missing, asked_for(found, self._gateways(survey))))
+        with self._lock(survey, lock_node, what) as lock:
+            survey = self._tidied(survey)
+            found, missing = prepared_for(survey)
+            if saved is None:
+                assert asked_for is not None
+                plan = self._plan(survey, found, missing, asked_for(found, self._gateways(survey)))
+            else:
+                plan = _still_true(saved, found, missing)
+            text = "" if not plan.empty else "Every node is as it shall be; nothing was sent."
+            self._tell(Event("plan", text=text, state="empty" if plan.empty else "made", time=time.time()))
+            if plan.empty or not self._agree(plan):
+                return Ended(plan)
+            return self._run(plan, found, survey, lock)
+
+    def _run(self, plan: Plan, found: Mapping[str, Prepared], survey: Survey, lock: ClusterLock) -> Ended:
+        folder = folder_of(self._cluster.path)
+        later = [step for step in plan.entities if step.action == "apply"]
+        # Before its entity is there, a request cannot show a plugin.
+        gateways = self._gateways(survey)
+        expects = all(gateways.uses(step.plugin) for step in later)
+        work = NodeWork(
+            plan,
+            found,
+            survey.connections,
+            self._engine,
+            gateways.asks,
+            self._tell,
+            control_plane=_control_plane(survey, gateways),
+            expects=expects,
+        )
+        entities: list[str] = []
+        result: Result | None = None
+        try:
+            for step in plan.entities:
+                if step.action == "delete":
+                    gone = delete_entities(gateways.database(), step.plugin)
+                    entities.append(self._entity(f"{step.plugin}: {len(gone)} deleted"))
+            if plan.migrate is not None:
+                work.stage_and_migrate(plan.migrate[0])
+            result = run_rollout(
+                plan, work, _Nodes(self._engine, survey), self._tell, before_batch=lock.renew,
+                sleep=self._engine.wait,
+            )  # fmt: skip
+            if result.ok and plan.migrate is not None:
+                work.finish_migrations(plan.migrate[0])
+            error = self._after(plan, result, gateways, later, entities)
+        except KeyboardInterrupt:
+            write_record(folder, plan, (), result="interrupted", entities=entities)
+            raise
+        except PumiceError as failed:
+            error = failed
+        ended = Ended(plan, result, tuple(entities), error)
+        outcomes = result.outcomes if result is not None else ()
+        write_record(
+            folder,
+            plan,
+            outcomes,
+            result="ok" if ended.ok else "failed",
+            stopped=result.stopped if result is not None else (error.message if error else ""),
+            entities=entities,
+        )
+        return ended
+
+    def _after(
+        self,
+        plan: Plan,
+        result: Result,
+        gateways: Gateways,
+        later: Sequence[EntityStep],
+        entities: list[str],
+    ) -> PumiceError | None:
+        """Entities, once every node has proved the plugin; then the requests that need them."""
+        if not later:
+            return None
+        if not result.ok or plan.missing:
+            return RolloutRefused(
+                "The entity was not touched: not every node has proved the plugin.",
+                hint="Mend the nodes above, and run the same command again.",
+            )
+        names = sorted(
+            {name for node in plan.nodes for name, _ in node.proof} | {each.plugin for each in later}
+        )
+        for step in later:
+            entity = read_entity(step.file, names)
+            if entity.sha256 != step.sha256:
+                raise RolloutRefused(f"{step.file} has changed since the plan was made; it was not applied.")
+            entities.append(self._entity(apply_entity(gateways.database(), entity)))
+        return None
+
+    def _entity(self, text: str) -> str:
+        self._tell(Event("entity", text=text, state="ok", time=time.time()))
+        return text
+
+    def _plan(
+        self, survey: Survey, found: Mapping[str, Prepared], missing: Mapping[str, str], asked: Asked
+    ) -> Plan:
+        changing = {
+            name
+            for each in found.values()
+            if (content := each.input.content) is not None
+            for name, plugin in content.plugins.items()
+            if name in content.plugins_before and content.plugins_before[name].digest != plugin.digest
+        }
+        gateways = self._gateways(survey)
+        configured = {name: gateways.uses(name) for name in sorted(changing)}
+        inputs = [found[node.name].input for node in survey.nodes if node.name in found]
+        return make_plan(self._cluster, inputs, missing, asked, configured)
+
+    def _asked(self, action: str, artifacts: Sequence[Artifact], entities: tuple[EntityStep, ...]) -> Asked:
+        terms = self._terms
+        return Asked(
+            action, tuple(artifacts), entities, terms.window, terms.force, self.id, self._made, terms.by
+        )
+
+    def _in_use(
+        self, plugin: str, found: Mapping[str, Prepared], gateways: Gateways
+    ) -> tuple[EntityStep, ...]:
+        """What is to be done with the entities of a plugin that goes. Raises RolloutRefused."""
+        used: dict[str, str] = {}
+        for admin in gateways.admins():
+            for use in uses_of(admin, plugin):
+                used.setdefault(use.id, f"{use.where} ({use.id})")
+        if not used:
+            return ()
+        dbless = any(each.input.facts.role == "dbless" for each in found.values())
+        shown = ", ".join(list(used.values())[:5]) + (f" and {len(used) - 5} more" if len(used) > 5 else "")
+        if dbless or not self._terms.force:
+            way = "take it out of the declarative configuration" if dbless else "delete them, or use --force"
+            raise RolloutRefused(
+                f"Nothing was removed: {plugin} is in use: {shown}.",
+                hint=f"A gateway that meets a plugin in use without its code does not start: {way}.",
+            )
+        return (EntityStep(plugin, "delete"),)
+
+    def _lock(self, survey: Survey, node: str, what: str) -> ClusterLock:
+        return ClusterLock(
+            survey.connections[node],
+            owner=self._terms.by,
+            process=self._terms.process,
+            token=self._terms.token,
+            what=what,
+            force=self._terms.force_lock,
+            notice=lambda text: self._tell(Event("notice", state="lock", text=text, time=time.time())),
+        )
+
+    def _tidied(self, survey: Survey) -> Survey:
+        """Nodes on which a rollout was killed are on one version again; nobody else rolls out now."""
+        pending = {
+            name: survey.connections[name]
+            for name, facts in survey.facts.items()
+            if facts.pending is not None
+        }
+        if not pending:
+            return survey
+        for name, results in self._engine.map(recover, pending).items():
+            facts = survey.facts[name].pending
+            assert facts is not None
+            if isinstance(results, PumiceError):
+                text = f"{name}: what rollout {facts.rollout} left could not be tidied: {results.message}"
+            else:
+                outcome = results[-1].data.get("outcome", results[-1].status)
+                text = f"{name}: rollout {facts.rollout} did not end there; tidied ({outcome})"
+            self._tell(Event("notice", name, "recover", text=text, time=time.time()))
+        return look_again(self._engine, survey, pending)
+
+    def _gateways(self, survey: Survey) -> Gateways:
+        return Gateways(survey, self._terms.admin_token)
+
+
+def _control_plane(survey: Survey, gateways: Gateways) -> ControlPlane | None:
+    """The control plane that is asked for its data planes, with its clock."""
+    asks = gateways.first("control_plane")
+    if asks is None:
+        return None
+    ahead = survey.facts[asks.node].time - survey.looked_at
+    return ControlPlane(asks.data_planes, lambda: time.time() + ahead)
+
+
+def _nobody(survey: Survey) -> PumiceError:
+    """Why no node can be worked with."""
+    if not survey.missing:
+        return NotFoundError("There are no nodes", hint="Add [[node]] to cluster.toml.")
+    texts = [error.message for error in survey.missing.values()]
+    more = f" And {len(texts) - 1} more nodes could not be reached either." if len(texts) > 1 else ""
+    first = next(iter(survey.missing.values()))
+    return Unreachable(f"{texts[0]}{more}", hint=first.hint)
+
+
+def _refuse_pending(survey: Survey) -> None:
+    for name, facts in survey.facts.items():
+        if facts.pending is not None:
+            raise RolloutRefused(
+                f"{name}: rollout {facts.pending.rollout} is under way there, or was killed.",
+                hint="If it was killed, the next command that changes the cluster tidies; then plan.",
+            )
+
+
+def _still_true(saved: Plan, found: Mapping[str, Prepared], missing: Mapping[str, str]) -> Plan:
+    """The saved plan, if every node and all content are what they were. Raises RolloutRefused."""
+    if len(missing) > saved.max_failures:
+        name, why = next(iter(missing.items()))
+        raise RolloutRefused(f"Nothing was sent. {name}: {why}", hint="Mend it, or make a plan without it.")
+    for part in saved.nodes:
+        if part.node in missing:
+            continue
+        each = found[part.node].input
+        if facts_digest(each.facts) != part.facts:
+            raise RolloutRefused(
+                f"Nothing was sent: {part.node} has changed since the plan was made.",
+                hint="Make the plan anew.",
+            )
+        if each.digest != part.content:
+            raise RolloutRefused(
+                f"Nothing was sent: {part.node} would get other files than when the plan was made.",
+                hint="A rock, or what it needs, has changed since. Make the plan anew.",
+            )
+    if not missing:
+        return saved
+    nodes = tuple(each for each in saved.nodes if each.node not in missing)
+    batches = tuple(
+        each.replace(nodes=tuple(name for name in each.nodes if name not in missing))
+        for each in saved.batches
+    )
+    return saved.replace(
+        nodes=nodes,
+        batches=tuple(each for each in batches if each.nodes),
+        missing=tuple(missing.items()),
+        max_failures=saved.max_failures - len(missing),
+    )
+
+
+class _Nodes:
+    """The engine as a rollout's `Fleet`: by names of nodes."""
+
+    def __init__(self, engine: Engine, survey: Survey) -> None:
+        self._engine = engine
+        self._survey = survey
+
+    def map(self, function: Callable[[str], _T], nodes: Sequence[str]) -> dict[str, _T | PumiceError]:
+        connections = [self._survey.connections[name] for name in nodes]
+        return self._engine.map(lambda connection: function(connection.node.name), connections)

@@ -1,0 +1,217 @@
+"""`prepare`: for each node that was probed, what it shall hold, what has to travel, and what changes there.
+
+Nodes of equal state share one computation of the content. Nothing is changed on any node.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pumice.base.value import Value
+from pumice.cluster.change import NodeChange
+from pumice.cluster.compatibility import gateway_version
+from pumice.cluster.enabling import enable
+from pumice.cluster.gate_rules import ABSENT, admin_lacks
+from pumice.cluster.payload import make_payload
+from pumice.cluster.planning import NodeInput, RolloutRefused
+from pumice.errors import PumiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pumice.cluster.connection import Connection
+    from pumice.cluster.content import ContentMaker, Wish
+    from pumice.cluster.engine import Engine
+    from pumice.cluster.facts import NodeFacts
+    from pumice.cluster.gates import Asks
+    from pumice.cluster.node_content import NodeContent
+    from pumice.cluster.payload import GenerationPayload
+    from pumice.cluster.survey import Survey
+
+__all__ = ["Prepared", "prepare", "prepare_rollback"]
+
+
+class Prepared(Value):
+    """One node's part: for the plan, and for the node."""
+
+    input: NodeInput
+    change: NodeChange
+    payload: GenerationPayload | None
+
+
+def prepare(
+    engine: Engine,
+    survey: Survey,
+    maker: ContentMaker,
+    wish: Wish | Callable[[Connection, NodeFacts], Wish],
+    rollout: str,
+    asks_of: Callable[[Connection, NodeFacts], Asks],
+    *,
+    look_for_drift: bool = False,
+) -> tuple[dict[str, Prepared], dict[str, str]]:
+    """The nodes that can go, and why the others cannot, by name.
+
+    `look_for_drift`: files of the node are compared with what was installed there, and mended. Raises the
+    error of all nodes, where it is one and the same.
+    """
+    now = time.time()
+    drifted = _drifted(engine, survey) if look_for_drift else {}
+
+    def one(connection: Connection) -> Prepared:
+        facts = survey.facts[connection.node.name]
+        content = maker.content(connection, facts, wish(connection, facts) if callable(wish) else wish)
+        reason, damaged = drifted.get(facts.node, ("", ()))
+        if not reason and content.unchanged:
+            reason = _not_loaded(facts, content, asks_of(connection, facts))
+        return _prepared(connection, facts, content, rollout, now, reason, damaged)
+
+    return _sorted_out(engine, survey, one)
+
+
+def _drifted(engine: Engine, survey: Survey) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Why a node's files have to be made anew, and the contents of its store that are damaged."""
+    from pumice.cluster.drift import drift
+
+    connections = {name: survey.connections[name] for name in survey.facts}
+    answers = engine.map(
+        lambda connection: drift(connection, survey.facts[connection.node.name]), connections
+    )
+    found = {}
+    for name, answer in answers.items():
+        if isinstance(answer, PumiceError):
+            continue  # the same connection is asked again at once, and says why
+        count = len(answer.changed) + len(answer.missing)
+        if count:
+            first = (*answer.changed, *answer.missing)[0]
+            reason = f"{count} file{'' if count == 1 else 's'} differ from what was installed, {first} first"
+            found[name] = (reason, tuple(answer.damaged))
+    return found
+
+
+def _prepared(
+    connection: Connection,
+    facts: NodeFacts,
+    content: NodeContent,
+    rollout: str,
+    now: float,
+    reason: str,
+    damaged: tuple[str, ...],
+) -> Prepared:
+    node = connection.node
+    gone = [name for name in content.plugins_before if name not in content.plugins]
+    wanted = content.plugins if node.layout == "generations" else content.asked
+    same = enable(node, facts, facts.generation, add=wanted, remove=gone)
+    again = bool(content.unchanged and (same.edits or reason))
+    payload = make_payload(content, facts, command=f"pumice {rollout}", now=now, again=again)
+    if payload is not None and damaged:
+        from pumice.cluster.payload import resend
+
+        payload = resend(payload, damaged)
+    target = payload.generation if payload is not None else facts.generation
+    enabling = enable(node, facts, target, add=wanted, remove=gone) if target != facts.generation else same
+    proof = tuple((name, gateway_version(content.plugins[name]) or "") for name in sorted(wanted))
+    proof += tuple((name, ABSENT) for name in sorted(gone))
+    return Prepared(
+        NodeInput(
+            node,
+            facts,
+            content,
+            content.state,
+            enabling,
+            target,
+            files=len(payload.keys) if payload is not None else 0,
+            size=payload.size if payload is not None else 0,
+            reason=reason,
+            proof=proof,
+        ),
+        NodeChange(rollout, facts.generation, target, enabling, conf_before=_digest(facts)),
+        payload,
+    )
+
+
+def _digest(facts: NodeFacts) -> str | None:
+    return facts.conf.digest if facts.conf is not None else None
+
+
+def _not_loaded(facts: NodeFacts, content: NodeContent, asks: Asks) -> str:
+    """Why a node that has everything still has to be told; empty where it runs what it has.
+
+    A data plane tells no versions: what it was last prepared with says which generation it runs.
+    """
+    if facts.master is None:
+        return ""
+    if facts.role == "data_plane" or not content.plugins:
+        path = facts.settings.get("lua_package_path", "")
+        current = f"/generations/{facts.generation}/"
+        return "" if not facts.generation or current in path else "its gateway was not told of these files"
+    proof = [(name, gateway_version(plugin) or "") for name, plugin in content.plugins.items()]
+    try:
+        reply = asks.admin("/")
+    except PumiceError:
+        return ""
+    if reply is None or reply.status != 200:
+        return ""
+    lacking = admin_lacks(reply.data, proof, frozenset(), reloaded=False)
+    return f"its gateway has not loaded these files: {lacking}" if lacking else ""
+
+
+def _sorted_out(
+    engine: Engine, survey: Survey, one: Callable[[Connection], Prepared]
+) -> tuple[dict[str, Prepared], dict[str, str]]:
+    missing = {name: error.message for name, error in survey.missing.items()}
+    sound: dict[str, Connection] = {}
+    for name, facts in survey.facts.items():
+        if facts.broken:
+            missing[name] = "; ".join(facts.problems) or "nothing can be done there"
+        else:
+            sound[name] = survey.connections[name]
+    prepared: dict[str, Prepared] = {}
+    errors: dict[str, PumiceError] = {}
+    for name, answer in engine.map(one, sound).items():
+        if isinstance(answer, PumiceError):
+            errors[name] = answer
+        else:
+            prepared[name] = answer
+    _raise_common(errors, sound)
+    missing |= {name: error.message for name, error in errors.items()}
+    return prepared, {node.name: missing[node.name] for node in survey.nodes if node.name in missing}
+
+
+def _raise_common(errors: Mapping[str, PumiceError], asked: Iterable[str]) -> None:
+    """An error that all nodes have is one of what was asked for, not of the nodes."""
+    if errors and set(errors) == set(asked):
+        first = next(iter(errors.values()))
+        if all(type(each) is type(first) for each in errors.values()):
+            texts = dict.fromkeys(each.message for each in errors.values())
+            if len(texts) == 1:
+                raise first
+            raise RolloutRefused("Nothing was sent. " + " ".join(texts), hint=first.hint)
+
+
+def prepare_rollback(
+    engine: Engine, survey: Survey, rollout: str
+) -> tuple[dict[str, Prepared], dict[str, str]]:
+    """Each node goes to the generation that its current one was made from."""
+    from pumice.cluster.earlier import earlier_generation
+
+    def one(connection: Connection) -> Prepared:
+        facts = survey.facts[connection.node.name]
+        earlier = earlier_generation(connection, facts)
+        enabling = enable(connection.node, facts, earlier.number, add=earlier.plugins, remove=earlier.gone)
+        return Prepared(
+            NodeInput(
+                connection.node,
+                facts,
+                None,
+                earlier.state,
+                enabling,
+                earlier.number,
+                proof=earlier.proof,
+                changes=earlier.changes,
+            ),
+            NodeChange(rollout, facts.generation, earlier.number, enabling, conf_before=_digest(facts)),
+            None,
+        )
+
+    return _sorted_out(engine, survey, one)
