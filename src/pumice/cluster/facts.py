@@ -76,6 +76,9 @@ class NodeFacts(Value):
     """`glibc` or `musl`: the gateway's, or the machine's."""
     lua: str | None = None
     """The Lua that the running gateway has loaded ("5.1" for LuaJIT); None: not known."""
+    node_id: str | None = None
+    """The gateway's own id, from `kong.id` in its prefix: as `/clustering/data-planes` tells it."""
+    hostname: str | None = None
     user: int = 0
     """The user id as which everything is done there."""
     kong_version: str | None = None

@@ -64,6 +64,8 @@ class NodeContent(Value):
     """The same of the tree that it makes; equal to `base` when there is nothing to do."""
     messages: tuple[tuple[str, str], ...] = ()
     """(level, text): what installing had to say."""
+    asked: tuple[str, ...] = ()
+    """The plugins that the rocks asked for bring, whether they were there already or not."""
 
     @property
     def unchanged(self) -> bool:

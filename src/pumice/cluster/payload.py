@@ -87,10 +87,11 @@ class GenerationPayload:
 
 
 def make_payload(
-    content: NodeContent, facts: NodeFacts, *, command: str, now: float
+    content: NodeContent, facts: NodeFacts, *, command: str, now: float, again: bool = False
 ) -> GenerationPayload | None:
     """What makes the node's tree hold `content`; None when it does already.
 
+    `again`: make a generation all the same, for a node whose files or gateway are not as its record says.
     Raises TreeError when the content was made for another state than the node's, or does not fit its disk.
     """
     if content.base != facts.state:
@@ -98,7 +99,7 @@ def make_payload(
             f"{facts.node}: the tree has changed since the content was made for it",
             hint="Make the plan again.",
         )
-    if content.unchanged:
+    if content.unchanged and not again:
         return None
     number = max((*facts.generations, facts.generation)) + 1
     sizes = {blob.key: blob.size for blob in content.files.values()}

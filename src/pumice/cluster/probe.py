@@ -7,10 +7,9 @@ What comes back is somebody else's word: whatever a node prints, there are facts
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 from typing import TYPE_CHECKING
 
+from pumice.cluster.blobs import tar_members
 from pumice.cluster.facts import FileState, NodeFacts, Pending, PlainTree, Process
 from pumice.cluster.kong_conf import read_settings, role_of
 from pumice.cluster.node_script import enable_file_of, node_script
@@ -25,7 +24,6 @@ __all__ = ["probe", "probe_workers", "read_facts"]
 
 _MARK = b"@@pumice "
 _SHOWN = ("KONG_PLUGINS", "KONG_LUA_PACKAGE_PATH", "KONG_LUA_PACKAGE_CPATH", "KONG_ROLE", "KONG_DATABASE")
-_FILES = 8 * 1024 * 1024
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -93,6 +91,8 @@ def read_facts(node: Node, output: bytes) -> NodeFacts:
         arch=arch,
         libc=said.libc(),
         lua=said.first("lua") or None,
+        node_id=said.first("node-id")[:64] or None,
+        hostname=said.first("hostname")[:255] or None,
         user=int(said.number("uid")),
         kong_version=_version(said.first("kong")),
         role=node.role or role_of({**settings, **_own(environment)}),
@@ -276,20 +276,14 @@ class _Said:
 
     def files(self, problems: list[str]) -> dict[str, bytes]:
         """The files of the tar by their absolute paths."""
-        found: dict[str, bytes] = {}
-        if self.first("files") in ("", "0"):
-            if not self.first("files"):
-                problems.append("the probe ended early")
-            return found
-        try:
-            with tarfile.open(fileobj=io.BytesIO(self._tar), mode="r:") as archive:
-                for member in archive:
-                    file = archive.extractfile(member) if member.isfile() else None
-                    if file is not None and member.size <= _FILES:
-                        found["/" + member.name.removeprefix("./").lstrip("/")] = file.read()
-        except (tarfile.TarError, ValueError, OSError, OverflowError, EOFError, IndexError):
-            problems.append("the files that the probe sent cannot be read")
-        return found
+        count = self.first("files")
+        if not _is_number(count):
+            problems.append("the probe ended early")
+            return {}
+        found = tar_members(self._tar)
+        if len(found) < int(count):
+            problems.append("not all files that the probe looked at have come")
+        return {"/" + name.removeprefix("./").lstrip("/"): data for name, data in found.items()}
 
 
 def _process(line: str) -> Process | None:

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from pumice.cluster.inventory import Node
     from pumice.cluster.payload import GenerationPayload
 
-__all__ = ["activate", "finish", "migrate", "recover", "roll_out", "stage", "undo"]
+__all__ = [
+    "activate",
+    "finish",
+    "log_since",
+    "marked_lines",
+    "migrate",
+    "recover",
+    "roll_out",
+    "stage",
+    "undo",
+]
 
 _TIMEOUT = 300.0
 _MARK = "@@pumice "
@@ -104,6 +114,23 @@ def finish(
 def recover(connection: Connection, *, timeout: float = _TIMEOUT) -> tuple[StepResult, ...]:
     """What a killed or cut rollout left is undone, or finished if it was proved (`data["outcome"]`)."""
     return _run(connection, ["recover"], None, None, timeout=timeout)
+
+
+def log_since(connection: Connection, *, timeout: float = 30.0) -> tuple[str, ...]:
+    """The lines that the node's gateway has logged since the change that is under way began."""
+    script = node_script("log", given={"TREE": connection.node.tree})
+    answer = connection.run(script, timeout=timeout)
+    return tuple(answer.output.decode("utf-8", "replace").splitlines()[-_LINES:])
+
+
+def marked_lines(output: bytes) -> list[tuple[str, str]]:
+    """(key, value) of the lines in which our scripts tell something."""
+    found = []
+    for line in output.decode("utf-8", "surrogateescape").split("\n"):
+        if line.startswith(_MARK):
+            key, _, value = line[len(_MARK) :].partition(" ")
+            found.append((key, value))
+    return found
 
 
 def _after_staging(change: NodeChange) -> list[str]:
@@ -215,10 +242,7 @@ def _results(answer: Answer, steps: Sequence[str]) -> tuple[StepResult, ...]:
     texts: list[str] = []
     found: dict[str, str] = {}
     ended = False
-    for line in answer.output.decode("utf-8", "replace").split("\n"):
-        if not line.startswith(_MARK):
-            continue
-        kind, _, rest = line[len(_MARK) :].partition(" ")
+    for kind, rest in marked_lines(answer.output):
         if kind == "text" and len(texts) < _LINES:
             texts.append(rest)
         elif kind == "data":

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pumice.rock.rock import Rock
     from pumice.rock.rockspec import Rockspec
     from pumice.tree.dependencies import Installed as InstalledRocks
-    from pumice.tree.planner import Planner
+    from pumice.tree.planner import Plan, Planner
 
-__all__ = ["InstallOptions", "check_dependencies", "deploy", "in_order"]
+__all__ = ["InstallOptions", "Planned", "check_dependencies", "deploy", "in_order", "plan_deployment"]
 
 
 class InstallOptions(Value):
@@ -151,10 +151,43 @@ def deploy(
         asked=asked,
         no_manifest=options.no_manifest,
     )
+    planned = plan_deployment(rocks, planner, config, options, progress, check=check, removals=removals)
+    hooked = [rock for rock in rocks if rock.rockspec.hooks]
+    change.commit(
+        planned.plan,
+        before_finish=(lambda: _run_hooks(hooked, change, progress)) if hooked else None,
+        added=planned.added,
+        removed=planned.removed,
+    )
+    change.report_missing(planned.touched, planner.installed)
+
+
+class Planned(Value):
+    """What a deployment comes to."""
+
+    plan: Plan
+    added: tuple[tuple[str, str], ...]
+    """(name, version) of rocks that were not there."""
+    removed: tuple[tuple[str, str], ...]
+    touched: tuple[str, ...]
+    """Names of the rocks whose versions may have changed."""
+
+
+def plan_deployment(
+    rocks: Sequence[Rock],
+    planner: Planner,
+    config: Config,
+    options: InstallOptions,
+    progress: Progress,
+    *,
+    check: bool = True,
+    removals: Sequence[tuple[str, str]] = (),
+) -> Planned:
+    """What `deploy` does to a tree, decided and not done. Raises as `deploy`."""
     # Other versions go when all the new ones are there: one may need what another replaces.
     how = PlannerOptions(keep=True, no_doc=options.no_doc)
-    touched = {rock.name for rock in rocks} | {name for name, _ in removals}
-    before = {name: set(change.manifest.versions(name)) for name in sorted(touched)}
+    touched = sorted({rock.name for rock in rocks} | {name for name, _ in removals})
+    before = {name: set(planner.manifest.versions(name)) for name in touched}
     coming = [(rock.name, rock.version) for rock in rocks]
     for rock in rocks:
         _check_hooks(rock.rockspec, config)
@@ -166,15 +199,13 @@ def deploy(
     for name, version in removals:
         planner.remove(name, version)
     plan = planner.finish()
-    after = {name: set(change.manifest.versions(name)) for name in before}
-    hooked = [rock for rock in rocks if rock.rockspec.hooks]
-    change.commit(
+    after = {name: set(planner.manifest.versions(name)) for name in touched}
+    return Planned(
         plan,
-        before_finish=(lambda: _run_hooks(hooked, change, progress)) if hooked else None,
-        added=sorted((name, each) for name in after for each in after[name] - before[name]),
-        removed=sorted((name, each) for name in after for each in before[name] - after[name]),
+        tuple(sorted((name, each) for name in touched for each in after[name] - before[name])),
+        tuple(sorted((name, each) for name in touched for each in before[name] - after[name])),
+        tuple(touched),
     )
-    change.report_missing(before, planner.installed)
 
 
 def _remove_other_versions(rocks: Sequence[Rock], planner: Planner, options: InstallOptions) -> None:

@@ -11,7 +11,13 @@ say() {
 }
 
 say begin 1
-say system "$(uname -sm)"
+uname=$(uname -snm)
+# The host's name stands in the middle.
+system=${uname%% *} machine=${uname##* }
+say system "$system $machine"
+uname=${uname#"$system" }
+say hostname "${uname% "$machine"}"
+read -r id <"$PREFIX/kong.id" && say node-id "$id"
 
 if [ -r /proc/self/status ]; then
 	while read -r key value _; do

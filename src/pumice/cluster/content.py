@@ -1,0 +1,299 @@
+"""`ContentMaker`: what nodes shall hold next, made here with Pumice's own planner, once for all equal nodes.
+
+A node's present tree is known by its record; of its bytes only what the planner looks at is fetched, from one
+node of each state, and only if it is not at hand. Rocks are found, solved, fetched and built for the node's
+Lua, machine and C library; what does not fit them is refused before anything is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from pumice.base.config import TreeSpec
+from pumice.base.value import Value
+from pumice.cluster.blobs import BlobCache, fetch_blobs
+from pumice.cluster.node_content import NodeContent
+from pumice.cluster.node_view import NodeView, after_steps
+from pumice.cluster.plugin_content import plugins_of
+from pumice.cluster.target import LUA, Target, config_for, refuse_unfit, target_of
+from pumice.cluster.tree_record import state_of
+from pumice.errors import DataError, DependencyError, NotFoundError, PumiceError, TreeError
+from pumice.kong.package import module_of_path
+from pumice.kong.plugin import find_plugins
+from pumice.operation.deploy import InstallOptions, in_order, plan_deployment
+from pumice.operation.work_dir import WorkDir
+from pumice.tree.dependencies import lua_provides
+from pumice.tree.manifest import TreeManifest
+from pumice.tree.planner import Planner
+from pumice.tree.wrapper import Wrapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from pumice.base.config import Config
+    from pumice.base.progress import Progress
+    from pumice.cluster.connection import Connection
+    from pumice.cluster.facts import NodeFacts
+    from pumice.cluster.node_content import PluginContent
+    from pumice.operation.requests import Requests
+    from pumice.rock.rock import Rock
+
+__all__ = ["ContentMaker", "Wish"]
+
+_SYSCONFDIR = "/etc/luarocks"
+
+
+class Wish(Value):
+    """What shall become of a tree."""
+
+    install: tuple[str, ...] = ()
+    """As `pumice install` takes it; and directories, as `pumice ship` takes them: with a `/`, or `.`."""
+    remove: tuple[str, ...] = ()
+    """Names of rocks, or of plugins, whose rocks they mean."""
+    force: bool = False
+    """Remove what others need."""
+
+
+class ContentMaker:
+    """Makes contents; a context manager that keeps what was built and fetched until it ends. Thread-safe."""
+
+    def __init__(self, config: Config, progress: Progress, *, offline: bool = False) -> None:
+        self._config = config
+        self._progress = progress
+        self._offline = offline
+        self._work = WorkDir(config, "cluster")
+        self._blobs = BlobCache(os.path.join(config.cache_dir, "blobs"))
+        self._lock = threading.Lock()
+        self._locks: dict[object, threading.Lock] = {}
+        self._made: dict[object, NodeContent | PumiceError] = {}
+        self._given: dict[object, tuple[tuple[Rock, ...], Requests]] = {}
+
+    def __enter__(self) -> ContentMaker:
+        self._work.__enter__()
+        self._work.make()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._work.__exit__(kind, error, trace)
+
+    def content(self, connection: Connection, facts: NodeFacts, wish: Wish) -> NodeContent:
+        """What the node's tree shall hold when the wish is fulfilled; equal nodes share one.
+
+        Raises PumiceError: what cannot be found, solved or built, and what the node could not run.
+        """
+        target = target_of(facts)
+        key = (facts.state, target, wish)
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            made = self._made.get(key)
+            if made is None:
+                try:
+                    made = self._make(connection, facts, target, wish)
+                except PumiceError as error:
+                    made = error
+                self._made[key] = made
+        if isinstance(made, PumiceError):
+            raise made
+        return made
+
+    def _make(self, connection: Connection, facts: NodeFacts, target: Target, wish: Wish) -> NodeContent:
+        files = dict(facts.record.files) if facts.record is not None else {}
+        fetch_blobs(connection, files.values(), self._blobs)
+        recorder = _Recorder(self._progress)
+        root = os.path.join(self._work.path, "tree")
+        tree = TreeSpec.at(root, LUA, facts.node)
+        view = NodeView(root, files, self._blobs)
+        manifest = _manifest(tree, view, facts)
+        before = plugins_of(files, manifest, self._blobs)
+        config, compiler = config_for(target, self._config)
+        config = config.replace(tree=tree, trees=(tree,))
+        planner = Planner(
+            tree,
+            manifest,
+            view,
+            # What a gateway's machine has on its path is not known; its own LuaJIT is named so.
+            Wrapping("luajit", LUA, _SYSCONFDIR, (tree,), "so", config.wrap_bin_scripts, relocatable=True),
+            provided=lua_provides(LUA, None, config.rocks_provided),
+            platforms=config.platforms,
+        )
+        rocks, asked = self._rocks(wish, target, config, planner, recorder)
+        for rock in rocks:
+            refuse_unfit(rock, target, compiler)
+            _refuse_hooks(rock)
+        removed = _remove(wish, planner, before)
+        planned = plan_deployment(
+            rocks, planner, config, InstallOptions("cluster", force=wish.force), recorder
+        )
+        new = after_steps(root, files, planned.plan.steps, self._blobs) if rocks or removed else files
+        said = [*recorder.said, *planned.plan.messages]
+        return NodeContent(
+            new,
+            self._blobs,
+            planned.added,
+            tuple(sorted({*planned.removed, *removed})),
+            tuple((name, version) for name in manifest.names() for version in manifest.versions(name)),
+            plugins_of(new, manifest, self._blobs) if new != files else before,
+            before,
+            facts.state,
+            state_of(new),
+            tuple((level, text.replace(root, facts.node)) for level, text in said),
+            asked,
+        )
+
+    def _rocks(
+        self, wish: Wish, target: Target, config: Config, planner: Planner, progress: Progress
+    ) -> tuple[tuple[Rock, ...], tuple[str, ...]]:
+        """The rocks to install, in order, and the names of the plugins that were asked for."""
+        given, requests = self._at_hand(wish, target, config, progress)
+        rocks, wanted = given, [(rock.name, rock.version) for rock in given]
+        if requests.names or not _complete(given, planner):
+            from pumice.operation.gather import Gathering
+            from pumice.operation.resolve import Wanted
+            from pumice.operation.servers import Servers
+
+            with Servers(config, progress, offline=self._offline) as servers:
+                gathering = Gathering(
+                    servers,
+                    Wanted(requests.names, given),
+                    config,
+                    InstallOptions("cluster"),
+                    progress,
+                    self._work,
+                )
+                gathering.resolve(planner.tree, planner.manifest)
+                rocks, wanted = gathering.fetch(), list(gathering.wanted_rocks)
+        brought = {(rock.name, rock.version): _modules_in(rock) for rock in rocks}
+        names = []
+        for name, version in wanted:
+            entry = planner.manifest.entry(name, version)
+            modules = brought.get((name, version)) or (list(entry.modules) if entry is not None else [])
+            names += [plugin.name for plugin in find_plugins(modules)]
+        return tuple(in_order(rocks)), tuple(dict.fromkeys(names))
+
+    def _at_hand(
+        self, wish: Wish, target: Target, config: Config, progress: Progress
+    ) -> tuple[tuple[Rock, ...], Requests]:
+        """The rocks that words name as files, directories or URLs, once for a target; and the other words."""
+        from pumice.operation.obtain import obtain
+        from pumice.operation.requests import parse_requests
+
+        key = (target, wish.install)
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._given:
+                directories = [word for word in wish.install if _is_directory(word)]
+                requests = parse_requests([word for word in wish.install if word not in directories])
+                rocks = [self._built(word, config, progress) for word in directories]
+                rocks += [obtain(each, config, progress, self._work) for each in requests.files]
+                for bundle in requests.bundles:
+                    from pumice.operation.bundle import open_bundle
+
+                    rocks += open_bundle(os.path.join(config.cwd, bundle), config, self._work)
+                self._given[key] = tuple(rocks), requests
+            return self._given[key]
+
+    def _built(self, word: str, config: Config, progress: Progress) -> Rock:
+        from pumice.operation.make import build_directory
+        from pumice.operation.rockspec_choice import rockspec_argument
+
+        directory = os.path.normpath(os.path.join(config.cwd, word))
+        if not os.path.isdir(directory):
+            raise NotFoundError(f"{word} is no directory", hint="Check the name and the current directory.")
+        rockspec = rockspec_argument(None, directory)
+        return build_directory(rockspec, config.replace(cwd=directory), progress, self._work)
+
+
+class _Recorder:
+    """Keeps what is said; what is drawn is drawn."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.said: list[tuple[str, str]] = []
+
+    def started(self, task: str, label: str, total: int | None = None) -> None:
+        self._progress.started(task, label, total)
+
+    def advanced(self, task: str, amount: int = 1) -> None:
+        self._progress.advanced(task, amount)
+
+    def finished(self, task: str) -> None:
+        self._progress.finished(task)
+
+    def message(self, level: str, text: str) -> None:
+        self.said.append((level, text))
+
+
+def _manifest(tree: TreeSpec, view: NodeView, facts: NodeFacts) -> TreeManifest:
+    path = f"{tree.rocks_dir}/manifest"
+    if view.kind(path) is None:
+        return TreeManifest.empty(path)
+    try:
+        data = view.read(path)
+    except OSError:
+        raise TreeError(
+            f"{facts.node}: the manifest of its tree is damaged",
+            hint=f"Move {tree.name} away on the node, and install everything again.",
+        ) from None
+    return TreeManifest.parse(data, f"the manifest of {facts.node}")
+
+
+def _complete(rocks: Sequence[Rock], planner: Planner) -> bool:
+    """Whether what the rocks need is there, or among them: then no server is asked."""
+    by_name: dict[str, list[str]] = {}
+    for rock in rocks:
+        by_name.setdefault(rock.name, []).append(rock.version)
+    return all(
+        any(map(each.accepts, by_name.get(each.name, ()))) or planner.installed.match(each) is not None
+        for rock in rocks
+        for each in rock.rockspec.dependencies
+    )
+
+
+def _remove(
+    wish: Wish, planner: Planner, plugins: Mapping[str, PluginContent]
+) -> tuple[tuple[str, str], ...]:
+    """What the wish removes is planned; what is not there needs no removal."""
+    removed: list[tuple[str, str]] = []
+    for word in wish.remove:
+        name = word if planner.manifest.versions(word) else plugins[word].rock[0] if word in plugins else ""
+        versions = planner.manifest.versions(name) if name else ()
+        if not versions:
+            continue
+        try:
+            planner.remove_versions(name, versions, force=wish.force)
+        except DependencyError as error:
+            lines = [text for level, text in planner.messages() if level == "notice" and text.strip()]
+            raise DependencyError(
+                f"{name} cannot be removed: other rocks on the nodes need it.",
+                hint="\n".join(lines) or error.hint,
+            ) from None
+        removed += [(name, version) for version in versions]
+    return tuple(removed)
+
+
+def _modules_in(rock: Rock) -> list[str]:
+    """The modules of a rock."""
+    return [name for file in rock.section("lua") if (name := module_of_path(file.path)) is not None]
+
+
+def _refuse_hooks(rock: Rock) -> None:
+    if rock.rockspec.hooks:
+        raise DataError(
+            f"{rock.name} {rock.version} has a hook that runs after its installation, and nodes have nothing "
+            "to run it with",
+            hint="Build what the hook makes into the rock, or install it on the nodes by hand.",
+        )
+
+
+def _is_directory(word: str) -> bool:
+    """Whether a word of the wish means a directory: it has a `/` and is no file or URL, or is `.` or `..`."""
+    if word in (".", ".."):
+        return True
+    return "/" in word and "://" not in word and not word.endswith((".rock", ".rockspec", ".tar.gz", ".tgz"))
