@@ -40,6 +40,8 @@ class FleetNode:
     """More keys of its table in cluster.toml, over the usual ones."""
     tree: str = "/opt/pumice"
     """As the node spells it, below its root."""
+    first_conf: str = ""
+    """The text of kong.conf before anything was rolled out."""
 
     # --- files -------------------------------------------------------------------------------------------
 
@@ -215,6 +217,8 @@ class Fleet:
         for node in self.nodes if proxied else ():
             node.proxy = Proxy(node.address, PROXY_PORT, (node.address, PORT))
             node.proxy.start()
+        for node in self.nodes:
+            node.first_conf = node.conf
         self.write()
         return self
 
