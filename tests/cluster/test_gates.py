@@ -123,6 +123,10 @@ def test_readiness_is_not_asked_of_gateways_that_do_not_know_it() -> None:
     assert "503: no configuration" in ready_lacks(503, "no configuration")
 
 
+def test_a_gateway_without_any_configuration_need_not_be_ready() -> None:
+    assert ready_lacks(503, "no configuration available (empty configuration present)") == ""
+
+
 def test_lines_that_end_the_waiting_are_found() -> None:
     log = ["2026/11/23 [notice] reloading", "[error] init_by_lua error: kong/init.lua: x"]
     assert fatal_lines(log) == (log[1],)

@@ -72,7 +72,7 @@ class _Found(Value):
 def node_statuses(
     cluster: Cluster, engine: Engine, survey: Survey, token: str | None, *, files: bool = False
 ) -> tuple[NodeStatus, ...]:
-    """The state of every node, in the order of cluster.toml. `files`: every file is compared with its digest."""
+    """The state of every node, in the order of cluster.toml. `files`: each is compared with its digest."""
     gateways = Gateways(survey, token)
     connections = {name: survey.connections[name] for name in survey.facts}
 
@@ -174,7 +174,7 @@ def _status(
 ) -> NodeStatus:
     problems = list(found.drift)
     for plugin in found.plugins:
-        problems += _of_plugin(node, facts, plugin)
+        problems += _of_plugin(facts, plugin)
     sync = ""
     if facts.role == "data_plane":
         own = [plane for plane in planes if plane.get("id") == facts.node_id]
@@ -197,16 +197,16 @@ def _status(
     )
 
 
-def _of_plugin(node: Node, facts: NodeFacts, plugin: PluginStatus) -> list[str]:
+def _of_plugin(facts: NodeFacts, plugin: PluginStatus) -> list[str]:
     problems = []
     there = plugin.name in plugins_in(facts.record.files) if facts.record is not None else False
     if there and not plugin.enabled:
         problems.append(f"{plugin.name} is on disk, but not in `plugins`")
     if plugin.told and plugin.enabled and plugin.loaded is None:
         problems.append(f"{plugin.name} is in `plugins`, but not loaded")
-    if plugin.told and there and plugin.loaded and plugin.on_disk and "-" not in plugin.on_disk:
-        if plugin.loaded != plugin.on_disk:
-            problems.append(f"{plugin.name} {plugin.on_disk} is on disk, {plugin.loaded} is loaded")
+    proved = plugin.on_disk if "-" not in plugin.on_disk else ""
+    if there and plugin.loaded and proved and plugin.loaded != proved:
+        problems.append(f"{plugin.name} {proved} is on disk, {plugin.loaded} is loaded")
     return problems
 
 

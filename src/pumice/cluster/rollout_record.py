@@ -38,7 +38,7 @@ def write_record(
     stopped: str = "",
     entities: Sequence[str] = (),
 ) -> str:
-    """The record of a rollout that ended `ok`, `failed` or `interrupted`; gives its path. Raises DiskError."""
+    """The record of a rollout that ended (ok, failed or interrupted); gives its path. Raises DiskError."""
     states = {each.node: each for each in outcomes}
     nodes = []
     for part in plan.nodes:
