@@ -8,7 +8,6 @@ from pumice.base.value import Value
 from pumice.cluster.blobs import tar_members
 from pumice.cluster.connection import quote
 from pumice.cluster.node_script import node_script
-from pumice.cluster.steps import marked_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,14 +51,17 @@ def drift(connection: Connection, facts: NodeFacts, *, timeout: float = 120.0) -
         stdin=sums.encode("utf-8", "surrogateescape"),
         timeout=timeout,
     )
-    lines = marked_lines(answer.output)
-    if ("end", "") not in lines:
+    output = answer.output.decode("utf-8", "surrogateescape")
+    _, _, rest = output.partition("@@pumice sums\n")
+    checked, _, rest = rest.partition("@@pumice files\n")
+    listed, end, _ = rest.rpartition("@@pumice end\n")
+    if not end:
         return Drift(problem="the node could not look at its files")
-    there = _listed([value for key, value in lines if key == "ls"])
+    there = _listed(listed.split("\n"))
     bad = {
-        value.rpartition(": FAILED")[0].removeprefix("./")
-        for key, value in lines
-        if key == "bad" and ": FAILED" in value
+        line.rpartition(": FAILED")[0].removeprefix("./")
+        for line in checked.split("\n")
+        if ": FAILED" in line
     }
     missing = tuple(sorted(path for path in files if path not in there and "\n" not in path))
     changed = tuple(sorted(path for path in bad if path in plain and path in there))

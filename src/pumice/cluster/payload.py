@@ -30,7 +30,7 @@ __all__ = ["INCOMING", "GenerationPayload", "make_payload", "resend"]
 
 INCOMING = ".pumice/cluster/new"
 """Where a payload arrives, in a node's tree."""
-_ROOM = 1024 * 1024
+_ROOM = 128 * 1024
 """Bytes that a file system has to have free besides what is sent."""
 
 

@@ -27,7 +27,6 @@ __all__ = [
     "activate",
     "finish",
     "log_since",
-    "marked_lines",
     "migrate",
     "recover",
     "roll_out",
@@ -123,10 +122,10 @@ def log_since(connection: Connection, *, timeout: float = 30.0) -> tuple[str, ..
     return tuple(answer.output.decode("utf-8", "replace").splitlines()[-_LINES:])
 
 
-def marked_lines(output: bytes) -> list[tuple[str, str]]:
-    """(key, value) of the lines in which our scripts tell something."""
+def _marked_lines(output: bytes) -> list[tuple[str, str]]:
+    """(key, value) of the lines in which the script tells something."""
     found = []
-    for line in output.decode("utf-8", "surrogateescape").split("\n"):
+    for line in output.decode("utf-8", "replace").split("\n"):
         if line.startswith(_MARK):
             key, _, value = line[len(_MARK) :].partition(" ")
             found.append((key, value))
@@ -242,7 +241,7 @@ def _results(answer: Answer, steps: Sequence[str]) -> tuple[StepResult, ...]:
     texts: list[str] = []
     found: dict[str, str] = {}
     ended = False
-    for kind, rest in marked_lines(answer.output):
+    for kind, rest in _marked_lines(answer.output):
         if kind == "text" and len(texts) < _LINES:
             texts.append(rest)
         elif kind == "data":
@@ -252,7 +251,7 @@ def _results(answer: Answer, steps: Sequence[str]) -> tuple[StepResult, ...]:
             name, status, milliseconds = (*rest.split(" "), "", "", "")[:3]
             if status in _STATUSES:
                 spent = int(milliseconds) if milliseconds.isascii() and milliseconds.isdigit() else 0
-                results.append(StepResult(name, status, spent, "\n".join(texts).strip(), dict(found)))
+                results.append(StepResult(name, status, spent, "\n".join(texts).strip(), found))
                 texts, found = [], {}
         elif kind == "end":
             ended = True

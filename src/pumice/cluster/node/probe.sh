@@ -17,7 +17,10 @@ system=${uname%% *} machine=${uname##* }
 say system "$system $machine"
 uname=${uname#"$system" }
 say hostname "${uname% "$machine"}"
-read -r id <"$PREFIX/kong.id" && say node-id "$id"
+# That file ends without a newline: `read` fails, and has read it.
+id=
+read -r id <"$PREFIX/kong.id"
+[ -z "$id" ] || say node-id "$id"
 
 if [ -r /proc/self/status ]; then
 	while read -r key value _; do
