@@ -103,6 +103,7 @@ COMMANDS: dict[str, Entry] = {
             "Bring plugins to every node of a cluster, and prove that each has loaded them.",
             changes=True,
         ),
+        Entry("konnect", "konnect", _KONG, "Bring a plugin to a control plane of Konnect.", changes=True),
         Entry("help", "help", _TOOL, "Show help for commands."),
     )
 }

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     from pumice.base.config import Config, TreeSpec
     from pumice.base.progress import Progress
+    from pumice.kong.konnect import KonnectTexts
     from pumice.kong.plugin_files import PluginFiles
     from pumice.kong.single_file import Span
     from pumice.rock.rock import Rock
 
-__all__ = ["FORMATS", "SINGLE", "Target", "pack_manifests"]
+__all__ = ["FORMATS", "SINGLE", "Target", "konnect_forms", "pack_manifests"]
 
 FORMATS = ("helm", "operator", "kustomize", "konnect")
 _MOUNTED = ("helm", "kustomize")
@@ -65,11 +66,7 @@ def pack_manifests(
     plugins = files_of_plugins(rock)
     if single_file or chosen == SINGLE:
         plugins, spans = fold_plugins(rock, trees, config, progress)
-        sources = {
-            f"kong.plugins.{plugin.name}.{path.removesuffix('.lua')}": LuaSource(path, data)
-            for plugin in plugins
-            for path, data in plugin.files.items()
-        }
+        sources = _folded_sources(plugins)
     if chosen == "helm":
         from pumice.kong.helm import helm_texts
 
@@ -87,7 +84,7 @@ def pack_manifests(
             )
         texts = _operator(plugins[0], target)
     elif chosen == "konnect":
-        texts = _each(plugins, [_konnect(plugin, sources, spans, progress) for plugin in plugins])
+        texts = _each(plugins, [_konnect_texts(plugin, sources, spans, progress) for plugin in plugins])
     else:
         texts = ()
     directory = os.path.join(config.cwd, f"{rock.name}-{rock.version}.{chosen}")
@@ -129,23 +126,56 @@ def _operator(plugin: PluginFiles, target: Target) -> tuple[Text, ...]:
     return operator_texts(plugin, target.image, namespace=target.namespace, secret=target.secret)
 
 
-def _konnect(
-    plugin: PluginFiles,
-    sources: Mapping[str, LuaSource],
-    spans: Mapping[str, tuple[Span, ...]],
+def konnect_forms(
+    rock: Rock,
+    trees: Sequence[TreeSpec],
+    config: Config,
     progress: Progress,
-) -> tuple[Text, ...]:
+    *,
+    single_file: bool = False,
+) -> dict[str, KonnectTexts]:
+    """What Konnect takes of each plugin of a rock, by the plugin's name; folded first with `single_file`.
+
+    Raises CheckError for a plugin that Konnect does not take.
+    """
+    if not single_file:
+        sources = lua_sources(rock)
+        return {plugin.name: _konnect(plugin, sources, {}) for plugin in files_of_plugins(rock)}
+    plugins, spans = fold_plugins(rock, trees, config, progress)
+    return {plugin.name: _konnect(plugin, _folded_sources(plugins), spans) for plugin in plugins}
+
+
+def _folded_sources(plugins: Sequence[PluginFiles]) -> dict[str, LuaSource]:
+    return {
+        f"kong.plugins.{plugin.name}.{path.removesuffix('.lua')}": LuaSource(path, data)
+        for plugin in plugins
+        for path, data in plugin.files.items()
+    }
+
+
+def _konnect(
+    plugin: PluginFiles, sources: Mapping[str, LuaSource], spans: Mapping[str, tuple[Span, ...]]
+) -> KonnectTexts:
     from pumice.kong.handler_rules import phases_of
     from pumice.kong.konnect import konnect_texts
 
     handler, schema = load_plugin(plugin.name, sources)
     name = schema.value.get("name") if isinstance(schema.value, dict) else None
-    made = konnect_texts(
+    return konnect_texts(
         plugin,
         name if isinstance(name, str) else None,
         phases_of(handler) if handler.error is None else (),
         frozenset(span.module for span in spans.get(plugin.name, ())),
     )
+
+
+def _konnect_texts(
+    plugin: PluginFiles,
+    sources: Mapping[str, LuaSource],
+    spans: Mapping[str, tuple[Span, ...]],
+    progress: Progress,
+) -> tuple[Text, ...]:
+    made = _konnect(plugin, sources, spans)
     for warning in made.warnings:
         progress.message("warning", warning)
     return made.texts
