@@ -40,7 +40,7 @@ def entity_findings(
 ) -> Iterator[Finding]:
     """What is wrong with daos, migrations and api of a plugin, of which `loaded` tells what was loaded."""
     root = f"kong.plugins.{plugin.name}."
-    parts = {item.job.module.removeprefix(root): item for item in loaded}
+    parts = {item.job.module.removeprefix(root): item for item in loaded if item.job.kind != "scan"}
     daos = parts.get("daos")
     if daos is not None and daos.error is None:
         yield from _dao_findings(package, plugin, daos, gateway)

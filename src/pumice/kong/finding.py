@@ -57,6 +57,7 @@ CODES: Mapping[str, Severity] = {
     "load-effect": "warning",
     "load-limit": "error",
     "load-global": "warning",
+    "load-unknown": "note",
     # the handler
     "handler-type": "error",
     "handler-priority": "error",
@@ -66,6 +67,7 @@ CODES: Mapping[str, Severity] = {
     "handler-phase": "warning",
     "handler-phase-version": "warning",
     "handler-leftover": "warning",
+    "handler-useless": "warning",
     "version-drift": "warning",
     # the schema
     "schema-type": "error",

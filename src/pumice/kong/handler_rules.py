@@ -23,15 +23,7 @@ def handler_findings(
 ) -> Iterator[Finding]:
     """What is wrong with a handler that was loaded without an error; `file` and `source` say where."""
     if loaded.type != "table":
-        # `require` gives true for a module that returns nothing
-        what = "nothing" if loaded.type == "boolean" else f"a {loaded.type}"
-        yield finding(
-            "handler-type",
-            f"the handler of '{plugin}' returns {what}, not a table",
-            kong="attempt to index local 'handler'",
-            file=file,
-            hint="end the file with 'return' and the table that has PRIORITY, VERSION and the phases",
-        )
+        yield _type_finding(plugin, loaded, file)
         return
     if gateway.demands_version:
         yield from _number_findings(plugin, loaded, file, source)
@@ -47,6 +39,28 @@ def handler_findings(
             hint="do the work of both in one of them",
         )
     yield from _name_findings(plugin, functions, file, source, gateway)
+
+
+def _type_finding(plugin: str, loaded: Loaded, file: str) -> Finding:
+    """What becomes of a handler that is no table (contract 8.1)."""
+    hint = "end the file with 'return' and the table that has PRIORITY, VERSION and the phases"
+    if loaded.type == "string":
+        return finding(
+            "handler-useless",
+            f"the handler of '{plugin}' returns a string: the node starts, and no phase is ever called",
+            file=file,
+            hint=hint,
+        )
+    # `require` gives true for a module that returns nothing
+    nothing = "false" if loaded.value is False else "nothing"
+    what = nothing if loaded.type == "boolean" else f"a {loaded.type}"
+    return finding(
+        "handler-type",
+        f"the handler of '{plugin}' returns {what}, not a table",
+        kong=f"on plugin '{plugin}': nil" if loaded.value is False else "attempt to index local 'handler'",
+        file=file,
+        hint=hint,
+    )
 
 
 def _number_findings(plugin: str, loaded: Loaded, file: str, source: bytes) -> Iterator[Finding]:

@@ -9,9 +9,10 @@ from pumice.kong.entity_rules import entity_findings, entity_jobs
 from pumice.kong.finding import Finding, finding
 from pumice.kong.handler_rules import handler_findings, line_of, phases_of, version_findings
 from pumice.kong.loaded import Job
-from pumice.kong.package_rules import unlisted_modules
+from pumice.kong.package_rules import UPVALUES, unlisted_modules
 from pumice.kong.package_sandbox import package_sandbox
 from pumice.kong.sandbox import load_modules
+from pumice.kong.schema_functions import SchemaFunctions
 from pumice.kong.schema_rules import fields_of, schema_findings
 
 TYPE_CHECKING = False
@@ -64,8 +65,8 @@ class JudgedPlugin:
             *(Job("scan", module) for module in sorted(package.modules)),
         ]
         jobs = [job for job in parts if package.source(package.modules.get(job.module, "")) is not None]
-        sandbox = package_sandbox(package, seconds, memory, gateway)
-        self._outcome = load_modules(jobs, sandbox) if jobs else None
+        self._sandbox = package_sandbox(package, seconds, memory, gateway)
+        self._outcome = load_modules(jobs, self._sandbox) if jobs else None
         self._loaded = {loaded.job.kind: loaded for loaded in self._outcome.loaded} if self._outcome else {}
         self.findings = tuple(self._judge(jobs, self._outcome)) if self._outcome else ()
 
@@ -111,7 +112,8 @@ class JudgedPlugin:
         name = self._plugin.name
         source = self._package.source(file) or b""
         if loaded.job.kind == "schema":
-            yield from schema_findings(name, loaded, file, source, self._gateway)
+            functions = SchemaFunctions(loaded.job.module, self._sandbox)
+            yield from schema_findings(name, loaded, file, source, self._gateway, functions)
         if loaded.job.kind != "handler":
             return
         yield from handler_findings(name, loaded, file, source, self._gateway)
@@ -164,12 +166,22 @@ class JudgedPlugin:
                 )
 
     def _error_findings(self, loaded: Loaded, error: str) -> Iterator[Finding]:
-        if any(path in error for path in self._broken):
-            # the syntax error that stopped it has been told
+        if any(path in error for path in self._broken) or any(
+            effect.call == "os.exit" for effect in loaded.effects
+        ):
+            # what stopped it has been told
             return
         own = self._package.modules[loaded.job.module]
         words = f"error loading module '{loaded.job.module}': {_first_line(error)}"
         absent = {item.module: item for item in loaded.requires if item.origin == "missing"}
+        if UPVALUES in error:
+            yield finding(
+                "load-unknown",
+                f"{loaded.job.module} has a function with more than 60 upvalues: a gateway's LuaJIT takes "
+                "it, the one here does not, so nothing is known of what it does",
+                file=own,
+            )
+            return
         missing = re.search(r"module '([^']*)' not found", error)
         if missing is not None and missing[1] in absent:
             required = absent[missing[1]]

@@ -16,10 +16,17 @@ __all__ = ["Effect", "Job", "Loaded", "Member", "Opaque", "Outcome", "Required",
 
 
 class Job(Value):
-    """One module to load, and what it is: `handler`, `schema`, `data` or `module`; a `scan` only reads it."""
+    """One module to load, and what it is: `handler`, `schema`, `data` or `module`.
+
+    A `scan` only reads it, and a `call` calls a function of what it gives.
+    """
 
     kind: str
     module: str
+    path: tuple[object, ...] = ()
+    """Of a `call`: the keys that lead to the function in the module's value."""
+    arguments: tuple[object, ...] = ()
+    """Of a `call`, as `schema_functions` writes them."""
 
 
 class Effect(Value):
@@ -77,6 +84,10 @@ class Loaded(Value):
     """Names that the code made global while it loaded, sorted."""
     writes: tuple[Write, ...] = ()
     """Of a `scan`: what its functions make global when they run."""
+    values: tuple[object, ...] = ()
+    """Of a `call`: what the function gave."""
+    touched: str = ""
+    """Of a `call`: what it asked that the stand-ins do not have; its values tell nothing then."""
 
 
 class Opaque(Value):
@@ -85,6 +96,16 @@ class Opaque(Value):
     kind: str
     name: str = ""
     """Of a function: the typedef whose validator it is."""
+    path: tuple[object, ...] = ()
+    """Of a function: the keys that lead to it. Where it lies makes it no other function."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Opaque:
+            return NotImplemented
+        return (self.kind, self.name) == (other.kind, other.name)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.name))
 
 
 class Outcome(Value):
@@ -117,7 +138,7 @@ def _loaded(job: Job, report: dict[str, object]) -> Loaded:
         job=job,
         error=None if report["ok"] is True else _string(report.get("error")),
         type=_string(report["type"]),
-        value=_lua_value(value) if job.kind in ("schema", "data") else None,
+        value=_lua_value(value) if job.kind in ("schema", "data") or value is False else None,
         priority=_member(handler.get("priority")),
         version=_member(handler.get("version")),
         functions=tuple(sorted(_string(name) for name in functions)),
@@ -139,6 +160,8 @@ def _loaded(job: Job, report: dict[str, object]) -> Loaded:
             Write(_string(item["name"]), _integer(item["line"]))
             for item in _records(report.get("writes", []))
         ),
+        values=tuple(_lua_value(item) for item in _names(report.get("values", []))),
+        touched=_string(report.get("touched", "")),
     )
 
 
@@ -178,7 +201,7 @@ def _member(value: object) -> Member | None:
     return Member(_string(value["type"]), _string(value["text"]), value.get("integral") is True)
 
 
-def _lua_value(value: object) -> object:
+def _lua_value(value: object, path: tuple[object, ...] = ()) -> object:
     """A dumped Lua value as Python data: see `Loaded.value`."""
     if isinstance(value, str):
         return _string(value)
@@ -188,8 +211,13 @@ def _lua_value(value: object) -> object:
         return value
     entries = value.get("t")
     if not isinstance(entries, list):
-        return Opaque(_string(value["$"]), _string(value.get("name", "")))
-    return {_lua_key(key): _lua_value(item) for key, item in entries}
+        kind = _string(value["$"])
+        return Opaque(kind, _string(value.get("name", "")), path if kind == "function" else ())
+    table: dict[object, object] = {}
+    for entry, item in entries:
+        key = _lua_key(entry)
+        table[key] = _lua_value(item, (*path, key))
+    return table
 
 
 def _lua_key(key: object) -> object:

@@ -12,6 +12,7 @@ from pumice.kong.kong_version import NEWEST
 from pumice.kong.metaschema_tables import entity_metaschema, metasubschema
 from pumice.kong.metaschema_words import violation
 from pumice.kong.schema_engine import Engine
+from pumice.kong.schema_functions import settled
 from pumice.kong.schema_table import LuaFault, Table, fields_by_name, is_unknown, items, lua_type, truth
 
 TYPE_CHECKING = False
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pumice.kong.kong_version import Gateway
     from pumice.kong.metaschema_words import Problem
+    from pumice.kong.schema_functions import SchemaFunctions
 
 __all__ = ["PARENT", "Verdict", "judge", "judge_entity"]
 
@@ -76,13 +78,20 @@ _ONLY_ON: dict[str, frozenset[str]] = {
 }
 
 
-def judge(plugin: str, schema: Table, gateway: Gateway = NEWEST) -> Verdict | None:
+def judge(
+    plugin: str, schema: Table, gateway: Gateway = NEWEST, functions: SchemaFunctions | None = None
+) -> Verdict | None:
     """Why `gateway` would not start with the schema of `plugin`; None when it would.
 
-    Never raises: where Kong's own code fails on a schema, its text is the verdict.
+    `functions` are the schema's own, which judge its defaults; without them they count as passed. Never
+    raises for what the schema does: where Kong's own code fails on it, its text is the verdict.
     """
+    return settled(lambda: _judge(plugin, schema, gateway, Engine(functions)), functions)
+
+
+def _judge(plugin: str, schema: Table, gateway: Gateway, engine: Engine) -> Verdict | None:
     try:
-        problems = _violations(schema, gateway)
+        problems = _violations(schema, gateway, engine)
         if problems:
             return Verdict(violation(problems), tuple(_located(schema, problems, "")))
         refused = _not_a_specialisation(plugin, schema, gateway)
@@ -134,8 +143,8 @@ def _joined(path: str, name: object) -> str:
     return f"{path}.{name}" if path else str(name)
 
 
-def _violations(schema: Table, gateway: Gateway) -> dict[object, Problem]:
-    problems = Engine().entity(metasubschema(gateway), schema, "")
+def _violations(schema: Table, gateway: Gateway, engine: Engine) -> dict[object, Problem]:
+    problems = engine.entity(metasubschema(gateway), schema, "")
     absent = [name for name in ("name", "fields") if schema.get(name) is None]
     for name in absent:
         problems[name] = "field required for entity check"

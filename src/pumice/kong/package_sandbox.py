@@ -7,6 +7,7 @@ from pumice.kong.kong_version import NEWEST
 from pumice.kong.loaded import Job
 from pumice.kong.metaschema import judge
 from pumice.kong.sandbox import ModuleSource, Sandbox, load_modules
+from pumice.kong.schema_functions import SchemaFunctions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pumice.kong.plugin import Plugin
     from pumice.kong.schema_table import Table
 
-__all__ = ["accepted_schema", "package_sandbox"]
+__all__ = ["accepted_schema", "package_sandbox", "schema_functions"]
 
 
 def package_sandbox(package: Package, seconds: float, memory: int, gateway: Gateway = NEWEST) -> Sandbox:
@@ -37,6 +38,13 @@ def package_sandbox(package: Package, seconds: float, memory: int, gateway: Gate
     )
 
 
+def schema_functions(
+    package: Package, plugin: Plugin, *, seconds: float = 10.0, memory: int = 256 << 20
+) -> SchemaFunctions:
+    """The functions of a plugin's schema, to be called under these limits."""
+    return SchemaFunctions(plugin.schema, package_sandbox(package, seconds, memory))
+
+
 def accepted_schema(
     package: Package, plugin: Plugin, *, seconds: float = 10.0, memory: int = 256 << 20
 ) -> Table:
@@ -54,7 +62,8 @@ def accepted_schema(
         )
     if not isinstance(loaded.value, dict):
         raise CheckError(f"the schema of '{plugin.name}' returns no table", hint=hint)
-    verdict = judge(plugin.name, loaded.value)
+    functions = schema_functions(package, plugin, seconds=seconds, memory=memory)
+    verdict = judge(plugin.name, loaded.value, functions=functions)
     if verdict is not None:
         raise CheckError(f"the schema of '{plugin.name}' is refused: {verdict.words}", hint=hint)
     return loaded.value

@@ -90,7 +90,15 @@ def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
                     name: {"path": source.path, "source": source.text}
                     for name, source in sandbox.modules.items()
                 },
-                "jobs": [{"kind": job.kind, "module": job.module} for job in jobs],
+                "jobs": [
+                    {
+                        "kind": job.kind,
+                        "module": job.module,
+                        "path": list(job.path),
+                        "arguments": list(job.arguments),
+                    }
+                    for job in jobs
+                ],
                 "lib_extension": sandbox.lib_extension,
                 "assume": sandbox.assume_missing,
                 "assumed": dict.fromkeys(sandbox.assumed, True),

@@ -1,23 +1,27 @@
 """`Engine`: values are held against field definitions as a gateway does it, with its words.
 
 Sources: Kong contract 2.2 to 2.6 and 8.1. Definitions and values are Lua values as `Loaded.value` has them:
-tables are dicts, sequences have the keys 1…n, null is `NULL`, functions are `Opaque`. What a gateway would
-run of the plugin's own code is not run here: it counts as passed, and `Engine.not_run` tells of it.
+tables are dicts, sequences have the keys 1…n, null is `NULL`, functions are `Opaque`. The plugin's own
+functions are asked through `SchemaFunctions`, if there are any; what cannot be known counts as passed, and
+`Engine.not_run` tells of it.
 """
 
 from __future__ import annotations
 
 from pumice.kong.loaded import Opaque
-from pumice.kong.schema_entity_checks import run_entity_checks
+from pumice.kong.schema_entity_checks import run_entity_checks, run_transformation_checks
+from pumice.kong.schema_shorthands import unfolded
 from pumice.kong.schema_table import (
     NULL,
     LuaFault,
     Table,
+    cast_problem,
     fields_by_name,
     is_sequence,
     is_unknown,
     items,
     lua_type,
+    shown,
     truth,
 )
 from pumice.kong.schema_validators import validate
@@ -25,6 +29,7 @@ from pumice.kong.schema_validators import validate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.kong.metaschema_words import Problem
+    from pumice.kong.schema_functions import Called, SchemaFunctions
 
 __all__ = ["REQUIRED", "TYPES", "Engine"]
 
@@ -60,7 +65,8 @@ _UUID = "00000000-0000-4000-8000-000000000000"
 class Engine:
     """One validation. Raises LuaFault where a gateway's own code would fail on the definition."""
 
-    def __init__(self) -> None:
+    def __init__(self, functions: SchemaFunctions | None = None) -> None:
+        self._functions = functions
         self.not_run: list[str] = []
         """The plugin's functions that a gateway would have called, as paths of what they belong to."""
 
@@ -90,8 +96,23 @@ class Engine:
             return None
         return self._validated(field, value, own, path)
 
-    def entity(self, schema: Table, entity: Table, path: str) -> dict[object, Problem]:
-        """What is wrong with a record that is filled already, by name and under `@entity`."""
+    def call(self, function: object, arguments: tuple[object, ...], where: str) -> Called | None:
+        """What a function of the plugin gives; None when nobody knows (yet)."""
+        called: Called | None = None
+        if self._functions is not None and isinstance(function, Opaque) and function.path:
+            called = self._functions.call(function, arguments)
+            if called is None or not called.unknown:
+                return called
+        self.not_run.append(where if called is None else f"{where}: {called.unknown}")
+        return None
+
+    def entity(
+        self, schema: Table, entity: Table, path: str, sent: Table | None = None
+    ) -> dict[object, Problem]:
+        """What is wrong with a record that is filled already, by name and under `@entity`.
+
+        `sent`: the record before it was filled.
+        """
         known = fields_by_name(schema)
         problems: dict[object, Problem] = {}
         for key, value in entity.items():
@@ -117,16 +138,12 @@ class Engine:
             if truth(field.get("required")) and entity.get(name, NULL) == NULL:
                 problems[name] = REQUIRED
         run_entity_checks(self, schema, known, entity, problems, path)
+        run_transformation_checks(schema, entity, sent or entity, problems)
         return problems
 
     def filled(self, schema: Table, entity: Table) -> Table:
         """The record as a gateway would store it: shorthands folded, defaults and nulls where nothing was."""
-        whole: Table = dict(entity)
-        for entry in items(schema.get("shorthand_fields")):
-            for name, definition in entry.items() if isinstance(entry, dict) else ():
-                if whole.get(name) is not None and isinstance(definition, dict):
-                    del whole[name]
-                    self.not_run.append(f"{name} (shorthand)")
+        whole = unfolded(self, schema, entity)
         for name, field in fields_by_name(schema).items():
             value = self._in_context(field, self._automatic(name, field, whole.get(name)))
             if value is None:
@@ -193,10 +210,21 @@ class Engine:
         from pumice.kong.schema_typedefs import TYPEDEFS
 
         known = TYPEDEFS.get(function.name) if isinstance(function, Opaque) else None
-        if known is None:
-            self.not_run.append(f"{path} (custom_validator)")
+        if known is not None:
+            return known(value) if isinstance(value, str) else None
+        called = self.call(function, (value,), f"{path} (custom_validator)")
+        if called is None:
             return None
-        return known(value) if isinstance(value, str) else None
+        if called.error is not None:
+            raise LuaFault(called.error)
+        ok, said = (*called.values, None, None)[:2]
+        if truth(ok):
+            return None
+        if isinstance(said, str | dict):
+            return cast_problem(said)
+        if isinstance(value, dict):
+            raise LuaFault("bad argument #1 to 'format' (string expected, got table)")
+        return f"failed validating: {shown(value)}"
 
     def _automatic(self, name: str, field: Table, value: object) -> object:
         if value is None and truth(field.get("auto")):

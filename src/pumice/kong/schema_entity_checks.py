@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pumice.kong.loaded import Opaque
-from pumice.kong.schema_table import NULL, LuaFault, Table, is_unknown, items, lua_type
+from pumice.kong.schema_table import NULL, LuaFault, Table, cast_problem, is_unknown, items, lua_type, truth
 from pumice.kong.schema_validators import quoted_list
 
 TYPE_CHECKING = False
@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from pumice.kong.metaschema_words import Problem
     from pumice.kong.schema_engine import Engine
 
-__all__ = ["CHECKERS", "at", "checked_fields", "definition_at", "run_entity_checks"]
+__all__ = [
+    "CHECKERS",
+    "at",
+    "checked_fields",
+    "definition_at",
+    "run_entity_checks",
+    "run_transformation_checks",
+]
 
 CHECKERS = (
     "at_least_one_of",
@@ -145,12 +152,13 @@ def _run(
         for field in missing:
             _put_problem(problems, field, "field required for entity check")
         return
+    said: Problem | None
     if name == "conditional":
         said = _conditional(engine, known, argument, projection, problems, path)
     elif name == "conditional_at_least_one_of":
         said = _conditional_at_least_one_of(engine, known, argument, projection, path)
     elif name == "custom_entity_check":
-        said = _custom(engine, argument, path)
+        said = _custom(engine, argument, projection, path)
     else:
         said = _SIMPLE[name](argument, projection)
     if said is not None:
@@ -262,12 +270,44 @@ def _conditional_at_least_one_of(
     return f"at least one of these fields must be non-empty: {quoted_list(names)}"
 
 
-def _custom(engine: Engine, argument: Table, path: str) -> str | None:
+def _custom(engine: Engine, argument: Table, projection: Table, path: str) -> Problem | None:
     function = argument.get("fn")
     if not isinstance(function, Opaque) or function.kind not in ("function", "inert"):
         raise LuaFault(f"attempt to call field 'fn' (a {lua_type(function)} value)")
-    engine.not_run.append(f"{path or 'the plugin'} (custom_entity_check)")
-    return None
+    called = engine.call(function, (projection,), f"{path or 'the plugin'} (custom_entity_check)")
+    if called is None:
+        return None
+    if called.error is not None:
+        raise LuaFault(called.error)
+    ok, said, own = (*called.values, None, None, None)[:3]
+    if truth(ok):
+        return None
+    for words in (own, said):
+        if isinstance(words, str | dict):
+            return cast_problem(words)
+    # Kong prints the argument there, with the address of the function
+    return "failed entity check: custom_entity_check({ … })"
+
+
+def run_transformation_checks(
+    schema: Table, entity: Table, sent: Table, problems: dict[object, Problem]
+) -> None:
+    """Adds what is wrong with the fields that transformations take: all of them are sent, or none.
+
+    The functions of transformations run when an entity is stored: a validation does not call them.
+    """
+    for transformation in items(schema.get("transformations")):
+        if not isinstance(transformation, dict):
+            continue
+        taken: Table = dict(enumerate(items(transformation.get("input")), 1))
+        if not _nonempty(sent, taken):
+            continue
+        both: Table = dict(enumerate([*taken.values(), *items(transformation.get("needs"))], 1))
+        said = _mutually_required(both, entity) or _mutually_required(taken, sent)
+        if said is not None:
+            told = problems.setdefault("@entity", {})
+            assert isinstance(told, dict)
+            told[len(told) + 1] = said
 
 
 _SIMPLE: dict[str, Callable[[Table, Table], str | None]] = {

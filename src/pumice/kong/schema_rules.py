@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pumice.kong.loaded import Loaded
     from pumice.kong.metaschema import Verdict
     from pumice.kong.metaschema_doubts import Doubt
+    from pumice.kong.schema_functions import SchemaFunctions
 
 __all__ = ["SchemaField", "fields_of", "schema_findings"]
 
@@ -46,7 +47,12 @@ class SchemaField(Value):
 
 
 def schema_findings(
-    plugin: str, loaded: Loaded, file: str, source: bytes = b"", gateway: Gateway = NEWEST
+    plugin: str,
+    loaded: Loaded,
+    file: str,
+    source: bytes = b"",
+    gateway: Gateway = NEWEST,
+    functions: SchemaFunctions | None = None,
 ) -> Iterator[Finding]:
     """What is wrong with a schema that was loaded without an error; `file` and its text say where."""
     schema = loaded.value
@@ -61,7 +67,7 @@ def schema_findings(
             hint="end the file with 'return' and a table that has 'name' and 'fields'",
         )
         return
-    verdict = judge(plugin, schema, gateway)
+    verdict = judge(plugin, schema, gateway, functions)
     if verdict is not None:
         yield _refusal(plugin, verdict, file, source)
         return

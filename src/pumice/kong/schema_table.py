@@ -8,10 +8,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pumice.kong.metaschema_words import Problem
+
 __all__ = [
     "NULL",
     "LuaFault",
     "Table",
+    "cast_problem",
     "fields_by_name",
     "is_sequence",
     "is_unknown",
@@ -67,6 +70,16 @@ def shown(value: object) -> str:
     if isinstance(value, int | float):
         return f"{value:.14g}"
     return value if isinstance(value, str) else lua_type(value)
+
+
+def cast_problem(words: str | Table) -> Problem:
+    """What a plugin's function said is wrong: a text, or texts by field."""
+    if isinstance(words, str):
+        return words
+    return {
+        key: cast_problem(inner) if isinstance(inner, str | dict) else shown(inner)
+        for key, inner in words.items()
+    }
 
 
 def is_sequence(table: Table) -> bool:

@@ -6,6 +6,7 @@ from pumice.base.value import Value
 from pumice.kong.loaded import Opaque
 from pumice.kong.metaschema_words import violation
 from pumice.kong.schema_engine import Engine
+from pumice.kong.schema_functions import settled
 from pumice.kong.schema_table import NULL, LuaFault, Table, fields_by_name, is_sequence, items
 
 TYPE_CHECKING = False
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pumice.kong.metaschema_words import Problem
+    from pumice.kong.schema_functions import SchemaFunctions
 
 __all__ = ["Answer", "as_json", "as_lua", "validate_configuration"]
 
@@ -48,11 +50,18 @@ class Answer(Value):
     """Functions of the plugin that a gateway would have asked, and that were not run here."""
 
 
-def validate_configuration(plugin: str, schema: Table, sent: object) -> Answer:
+def validate_configuration(
+    plugin: str, schema: Table, sent: object, functions: SchemaFunctions | None = None
+) -> Answer:
     """Holds what was read from JSON against the schema of `plugin`, which a gateway must accept itself.
 
-    `sent` is the plugin entity (`{"name": …, "config": {…}}`), or the settings alone. Raises nothing.
+    `sent` is the plugin entity (`{"name": …, "config": {…}}`), or the settings alone; `functions` are the
+    schema's own, without which they count as passed. Raises nothing for what the plugin's code does.
     """
+    return settled(lambda: _validate(plugin, schema, sent, functions), functions)
+
+
+def _validate(plugin: str, schema: Table, sent: object, functions: SchemaFunctions | None) -> Answer:
     given = as_lua(sent)
     if not isinstance(given, dict):
         return Answer(False, {}, "expected an input table", ())
@@ -64,12 +73,13 @@ def validate_configuration(plugin: str, schema: Table, sent: object) -> Answer:
     if name != plugin:
         told = f"plugin '{name}' not enabled; add it to the 'plugins' configuration property"
         return Answer(False, {"name": told}, violation({"name": told}), ())
-    engine = Engine()
+    engine = Engine(functions)
     try:
         own = {key: _records_required(field) for key, field in fields_by_name(schema).items()}
         fields = dict(enumerate(({key: field} for key, field in {**_ENTITY, **own}.items()), 1))
-        whole: Table = {"fields": fields, "entity_checks": schema.get("entity_checks")}
-        problems = engine.entity(whole, engine.filled(whole, entity), "")
+        own_parts = ("entity_checks", "shorthand_fields", "transformations")
+        whole: Table = {"fields": fields, **{part: schema.get(part) for part in own_parts}}
+        problems = engine.entity(whole, engine.filled(whole, entity), "", entity)
     except LuaFault as fault:
         # the Admin API answers with a 500; the log has the fault
         return Answer(False, {}, f"An unexpected error occurred ({fault})", _once(engine))

@@ -8,7 +8,7 @@ from pumice.base.disk import translate
 from pumice.base.value import Value
 from pumice.errors import DataError, NotFoundError
 from pumice.kong.package_rules import unlisted_modules
-from pumice.kong.package_sandbox import accepted_schema
+from pumice.kong.package_sandbox import accepted_schema, schema_functions
 from pumice.kong.plugin import find_plugins
 from pumice.kong.schema_description import Setting, json_schema, settings
 from pumice.kong.schema_diff import ORDERS, Change, Difference, schema_diff
@@ -18,6 +18,7 @@ from pumice.operation.check import package_at
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.base.config import Config
+    from pumice.kong.schema_functions import SchemaFunctions
     from pumice.kong.schema_table import Table
 
 __all__ = [
@@ -39,6 +40,8 @@ class PluginSchema(Value):
     plugin: str
     table: Table
     """As `kong.loaded.Loaded.value`."""
+    functions: SchemaFunctions | None = None
+    """Its own, for what `validate_configuration` asks of them."""
 
     def settings(self) -> tuple[Setting, ...]:
         """The rows of the table of settings."""
@@ -61,7 +64,10 @@ def schemas_at(path: str, config: Config) -> tuple[PluginSchema, ...]:
         raise NotFoundError(
             f"{path} has no Kong plugin", hint="its modules would be kong.plugins.NAME.handler and .schema"
         )
-    return tuple(PluginSchema(plugin.name, accepted_schema(package, plugin)) for plugin in plugins)
+    return tuple(
+        PluginSchema(plugin.name, accepted_schema(package, plugin), schema_functions(package, plugin))
+        for plugin in plugins
+    )
 
 
 def validate_file(path: str, configuration: str, config: Config) -> Answer:
@@ -83,7 +89,7 @@ def validate_file(path: str, configuration: str, config: Config) -> Answer:
     found = schemas_at(path, config)
     named = sent.get("name") if isinstance(sent, dict) else None
     chosen = next((schema for schema in found if schema.plugin == named), found[0])
-    return validate_configuration(chosen.plugin, chosen.table, sent)
+    return validate_configuration(chosen.plugin, chosen.table, sent, chosen.functions)
 
 
 def diff_schemas(old: str, new: str, config: Config) -> dict[str, Difference]:

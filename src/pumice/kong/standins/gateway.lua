@@ -30,15 +30,15 @@ local named = setmetatable({}, { __mode = "k" })
 local function json()
   local cjson = inert.partly("cjson", {
     null = null, empty_array = {}, empty_array_mt = {}, array_mt = {}, _NAME = "cjson", _VERSION = "2.1.0",
-    encode = function() return "{}" end,
-    decode = function() return {} end,
+    encode = function() inert.touch("cjson.encode") return "{}" end,
+    decode = function() inert.touch("cjson.decode") return {} end,
   })
   cjson.new = function() return cjson end
   return cjson
 end
 
 local made = {
-  ["kong.db.schema.typedefs"] = function() return standin("typedefs", null, named, facts) end,
+  ["kong.db.schema.typedefs"] = function() return standin("typedefs", null, named, facts, inert.touch) end,
   ["cjson"] = json,
   ["cjson.safe"] = json,
   ["table.new"] = function() return function() return {} end end,

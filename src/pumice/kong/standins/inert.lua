@@ -3,6 +3,18 @@
 
 local setmetatable, getmetatable, tostring, type = setmetatable, getmetatable, tostring, type
 
+-- what was asked of it first since `take`: then nothing depends on what a gateway would have said
+local touched
+local function touch(name)
+  touched = touched or name
+end
+
+local function take()
+  local name = touched
+  touched = nil
+  return name
+end
+
 local meta = {}
 local names = setmetatable({}, { __mode = "k" })
 
@@ -25,9 +37,11 @@ local function no()
 end
 
 meta.__index = function(self, key)
+  touch(names[self] or "?")
   return inert((names[self] or "?") .. "." .. tostring(key))
 end
 meta.__call = function(self)
+  touch(names[self] or "?")
   return inert((names[self] or "?") .. "()")
 end
 meta.__tostring = function(self)
@@ -44,9 +58,10 @@ meta.__lt, meta.__le = no, no
 local function partly(name, members)
   return setmetatable(members, {
     __index = function(_, key)
+      touch(name .. "." .. tostring(key))
       return inert(name .. "." .. tostring(key))
     end,
   })
 end
 
-return { new = inert, is = is_inert, partly = partly }
+return { new = inert, is = is_inert, partly = partly, touch = touch, take = take }

@@ -155,6 +155,7 @@ for _, name in ipairs {
   "parse_http_time", "run_worker_thread",
 } do
   ngx[name] = function(value)
+    inert.touch("ngx." .. name)
     return type(value) == "string" and value or ""
   end
 end

@@ -7,7 +7,8 @@ local request = ...
 local assert, error, getmetatable, ipairs, load, loadstring, next, pcall, rawget, require, tostring, type, xpcall =
   assert, error, getmetatable, ipairs, load, loadstring, next, pcall, rawget, require, tostring, type, xpcall
 local getinfo, traceback = debug.getinfo, debug.traceback
-local floor = math.floor
+local floor, min = math.floor, math.min
+local unpack, select = unpack, select
 local io_open, loadlib = io.open, package.loadlib
 local byte, find, format, gsub, match, sub = string.byte, string.find, string.format, string.gsub, string.match,
   string.sub
@@ -148,6 +149,8 @@ end
 local gateway = loadstring(request.standins.gateway, "=[stand-in] gateway")(function(name)
   return request.standins[name]
 end, request.facts)
+
+local null = ngx.null
 
 local function note(module, from, path)
   if #requires < 1000 then
@@ -341,6 +344,10 @@ local function member(value)
   return record { { "type", kind }, { "text", text }, { "integral", integral } }
 end
 
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
 local function functions_of(handler)
   local found, seen = {}, {}
   local level = handler
@@ -366,7 +373,7 @@ local function judge(kind, value)
   if kind == "handler" and type(value) == "table" then
     return '{"priority":' .. member(fetch(value, "PRIORITY")) .. ',"version":' .. member(fetch(value, "VERSION"))
       .. ',"functions":' .. functions_of(value) .. "}"
-  elseif kind == "schema" or kind == "data" then
+  elseif kind == "schema" or kind == "data" or value == false then
     return dump(value, 0, {})
   end
   return "null"
@@ -427,10 +434,55 @@ local function scan(module)
   return '{"ok":true,"type":"nil","effects":[],"requires":[],"writes":' .. records(found) .. "}"
 end
 
+-- An argument as `schema_functions` writes it.
+local function revive(value)
+  if type(value) ~= "table" then
+    return value
+  elseif value.null then
+    return null
+  elseif value.other then
+    return gateway.inert.new(value.other)
+  end
+  local made = {}
+  for place = 1, #value.t do
+    made[revive(value.t[place][1])] = revive(value.t[place][2])
+  end
+  return made
+end
+
+-- Calls the function at a path in a module's value, as a worker would that answers a request.
+local function call(job)
+  local found = require(job.module)
+  for place = 1, #job.path do
+    found = type(found) == "table" and rawget(found, job.path[place]) or nil
+  end
+  local arguments = {}
+  for place = 1, #job.arguments do
+    arguments[place] = revive(job.arguments[place])
+  end
+  gateway.context.phase = "worker"
+  effects = {}
+  gateway.inert.take()
+  local results = pack(xpcall(function() return found(unpack(arguments, 1, #job.arguments)) end, describe))
+  local touched = gateway.inert.take() or effects[1] and effects[1][1][2]
+  budget = 1048576
+  local values = {}
+  for place = 2, results[1] and min(results.n, 4) or 0 do
+    values[#values + 1] = dump(results[place], 0, {})
+  end
+  local problem = results[1] and "" or ',"error":' .. quoted(describe(results[2]))
+  return '{"ok":' .. tostring(results[1]) .. ',"type":"nil","effects":[],"requires":[],"values":[' .. concat(values, ",")
+    .. ']' .. problem .. (touched and ',"touched":' .. quoted(touched) or "") .. "}"
+end
+
 return function(index)
   local job = request.jobs[index]
   if job.kind == "scan" then
     return scan(job.module)
+  elseif job.kind == "call" then
+    effects, requires = {}, {}
+    gateway.context.phase = "init"
+    return call(job)
   end
   effects, requires = {}, {}
   local before = globals_now()

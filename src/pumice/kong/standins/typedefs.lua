@@ -3,7 +3,7 @@
 -- Gives the definitions that the version of `facts` has. The validators do nothing here; `named` learns which
 -- function belongs to which typedef.
 
-local null, named, facts = ...
+local null, named, facts, touch = ...
 local error, ipairs, pairs, setmetatable, tostring, type = error, ipairs, pairs, setmetatable, tostring, type
 
 local function copy(value)
@@ -42,7 +42,7 @@ end
 -- A text with a validator of its own, under the typedef's name.
 local validators = {}
 local function judged(name, more)
-  validators[name] = validators[name] or function() return true end
+  validators[name] = validators[name] or function() touch("typedefs." .. name) return true end
   named[validators[name]] = name
   local definition = text(more)
   definition.custom_validator = validators[name]

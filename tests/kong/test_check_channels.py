@@ -1,0 +1,286 @@
+"""Section 4.11 of the Kong contract, cell by cell: what each channel takes, and what it says of the rest."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pumice.kong.check import Report, check
+from pumice.kong.finding import Finding
+from pumice.kong.package import Package
+from pumice.kong.targets import CHANNELS, parse_targets
+
+Demo = Callable[..., Package]
+Changed = Callable[..., str]
+
+NODES = ("rock", "tar", "image")
+PLAIN = "return { name = 'demo', fields = { { config = { type = 'record', fields = {} } } } }"
+MODULES = '["kong.plugins.demo.util"] = "kong/plugins/demo/util.lua" } }'
+BELOW = '["kong.plugins.demo.lib.util"] = "kong/plugins/demo/lib/util.lua" } }'
+ENTITIES = (
+    '["kong.plugins.demo.daos"] = "kong/plugins/demo/daos.lua",'
+    '["kong.plugins.demo.migrations"] = "kong/plugins/demo/migrations/init.lua" } }'
+)
+ELSEWHERE = '["demo.util"] = "util.lua" } }'
+
+
+def handler(body: str, before: str = "") -> str:
+    return f'{before}\nlocal D = {{ PRIORITY = 1, VERSION = "1.0.0" }}\n{body}\nreturn D'
+
+
+def on(channel: str, package: Package, *more: str) -> Report:
+    return check(package, targets=parse_targets([channel, *more]))
+
+
+def of_channel(channel: str, package: Package, *more: str) -> list[Finding]:
+    """What the channel says, but for the switch that it always reminds of."""
+    found = on(channel, package, *more).findings
+    return [item for item in found if channel in item.targets and item.code != "channel-flag"]
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_two_plain_files_are_taken_everywhere(demo: Demo, channel: str) -> None:
+    report = on(channel, demo(schema=PLAIN))
+    assert [item.code for item in report.findings if item.code != "channel-flag"] == []
+    (verdict,) = report.channels
+    assert (verdict.plugin, verdict.channel, verdict.ok) == ("demo", channel, True)
+
+
+CELLS = [
+    # extra modules
+    ("modules", NODES, ()),
+    ("modules", ("helm",), ()),
+    ("modules", ("operator",), ("channel-modules",)),
+    ("modules", ("konnect-hybrid",), ()),
+    ("modules", ("streaming",), ("channel-modules",)),
+    # subdirectories
+    ("below", NODES, ()),
+    ("below", ("helm",), ("channel-directory",)),
+    ("below", ("operator", "streaming"), ("channel-modules",)),
+    ("below", ("konnect-hybrid",), ()),
+    # modules outside of the plugin
+    ("elsewhere", (*NODES, "konnect-hybrid"), ()),
+    ("elsewhere", ("helm",), ("channel-needs",)),
+    ("elsewhere", ("operator", "streaming"), ("channel-modules",)),
+    # rock dependencies
+    ("rocks", ("rock", "image", "konnect-hybrid"), ()),
+    ("rocks", ("tar",), ("channel-rocks",)),
+    ("rocks", ("helm", "operator", "streaming"), ("channel-needs",)),
+    ("brought", tuple(CHANNELS), ()),
+    # C modules
+    ("c-module", (*NODES, "konnect-hybrid"), ()),
+    ("c-module", ("helm", "operator", "streaming"), ("channel-needs",)),
+    # daos, migrations, api
+    ("entities", NODES, ()),
+    ("entities", ("helm",), ("channel-directory",)),
+    ("entities", ("operator", "konnect-hybrid", "streaming"), ("channel-entities",)),
+    ("api", (*NODES, "helm"), ()),
+    ("api", ("operator", "konnect-hybrid", "streaming"), ("channel-entities",)),
+    # init_worker, timers
+    ("init_worker", (*NODES, "helm", "operator", "konnect-hybrid"), ()),
+    ("init_worker", ("streaming",), ("channel-phase",)),
+    ("timer", (*NODES, "helm", "operator", "konnect-hybrid"), ()),
+    ("timer", ("streaming",), ("channel-timer",)),
+    # files, programs, sockets, modules of the sandbox
+    ("file", ("helm", "operator", "konnect-hybrid"), ()),
+    ("file", ("streaming",), ("channel-filesystem",)),
+    ("socket", ("helm", "operator", "konnect-hybrid"), ()),
+    ("socket", ("streaming",), ("channel-socket",)),
+    ("http", ("streaming",), ("channel-socket",)),
+    ("internal", ("operator", "konnect-hybrid"), ()),
+    ("internal", ("streaming",), ("channel-require",)),
+    ("library", ("operator", "konnect-hybrid"), ()),
+    ("library", ("streaming",), ("channel-sandbox",)),
+    # the name
+    ("my_plugin", NODES, ()),
+    ("my_plugin", ("helm", "operator", "konnect-hybrid", "streaming"), ("channel-name",)),
+    ("MyPlugin", ("helm", "operator"), ("channel-name",)),
+    ("MyPlugin", ("konnect-hybrid", "streaming"), ()),
+    ("a" * 52, ("helm", "operator"), ("channel-name",)),
+    ("a" * 52, ("konnect-hybrid", "streaming"), ()),
+    ("a" * 129, ("konnect-hybrid", "streaming"), ("channel-name",)),
+    ("cors", ("helm", "operator", *NODES), ()),
+    ("cors", ("konnect-hybrid", "streaming"), ("channel-name",)),
+    # where the name comes from
+    ("other-name", (*NODES, "helm", "operator"), ()),
+    ("other-name", ("konnect-hybrid", "streaming"), ("channel-identity",)),
+    # the schema alone
+    ("typedefs", (*NODES, "helm", "operator"), ()),
+    ("typedefs", ("konnect-hybrid", "streaming"), ("schema-typedefs",)),
+    ("schema-library", (*NODES, "helm", "operator"), ()),
+    ("schema-library", ("konnect-hybrid", "streaming"), ("schema-require",)),
+    ("vararg", (*NODES, "helm", "operator"), ()),
+    ("vararg", ("konnect-hybrid", "streaming"), ("schema-vararg",)),
+    # sizes
+    (110_000, (*NODES, "helm", "operator", "konnect-hybrid"), ()),
+    (110_000, ("streaming",), ("channel-size",)),
+    (300_000, (*NODES, "operator"), ()),
+    (300_000, ("helm",), ("size-apply",)),
+    (1 << 20, NODES, ()),
+    (1 << 20, ("helm", "operator", "streaming"), ("channel-size",)),
+    ("long-schema", (*NODES, "helm", "operator", "streaming"), ()),
+    ("long-schema", ("konnect-hybrid",), ("size-schema",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "channel", "codes"),
+    [
+        pytest.param(what, channel, codes, id=f"{str(what)[:15]}-{channel}")
+        for what, channels, codes in CELLS
+        for channel in channels
+    ],
+)
+def test_a_cell_of_the_matrix(
+    demo: Demo, rockspec_with: Changed, what: object, channel: str, codes: tuple[str, ...]
+) -> None:
+    found = of_channel(channel, variant(what, demo, rockspec_with))
+    assert tuple(dict.fromkeys(item.code for item in found)) == codes
+    assert all(item.targets == (channel,) for item in found)
+
+
+def variant(what: object, demo: Demo, rockspec_with: Changed) -> Package:
+    """A plugin with one thing that not every channel takes."""
+    if isinstance(what, int):
+        return demo(schema=PLAIN, handler=handler("-- " + "x" * what))
+    if what in ("modules", "below", "elsewhere", "entities"):
+        listed, more = {
+            "modules": (MODULES, {"kong/plugins/demo/util.lua": "return {}"}),
+            "below": (BELOW, {"kong/plugins/demo/lib/util.lua": "return {}"}),
+            "elsewhere": (ELSEWHERE, {"util.lua": "return {}"}),
+            "entities": (
+                ENTITIES,
+                {
+                    "kong/plugins/demo/daos.lua": "return {}",
+                    "kong/plugins/demo/migrations/init.lua": "return {}",
+                },
+            ),
+        }[str(what)]
+        return demo(schema=PLAIN, rockspec=rockspec_with(("} }", listed)), more=more)
+    if what == "api":
+        listed = '["kong.plugins.demo.api"] = "kong/plugins/demo/api.lua" } }'
+        more = {"kong/plugins/demo/api.lua": "return {}"}
+        return demo(schema=PLAIN, rockspec=rockspec_with(("} }", listed)), more=more)
+    if what in ("rocks", "brought"):
+        rock = "lua-resty-jwt" if what == "rocks" else "lua-resty-http >= 0.16"
+        spec = rockspec_with(("dependencies = {}", f'dependencies = {{ "lua >= 5.1", "{rock}" }}'))
+        return demo(schema=PLAIN, rockspec=spec)
+    if what == "c-module":
+        return demo(schema=PLAIN, rockspec=rockspec_with(("} }", 'fast = "fast.c" } }')), more={"fast.c": ""})
+    bodies = {
+        "init_worker": "function D:init_worker() end",
+        "timer": "function D:log() ngx.timer.at(0, function() end) end",
+        "file": "function D:init_worker2() io.open('x') end",
+        "socket": "function D:access() ngx.socket.tcp() end",
+        "http": "function D:access() require 'resty.http' end",
+        "internal": "function D:access() require 'kong.tools.utils' end",
+        "library": "function D:access() require 'cjson' end",
+    }
+    if what in bodies:
+        return demo(schema=PLAIN, handler=handler(bodies[str(what)]))
+    schemas = {
+        "other-name": PLAIN.replace("'demo'", "'other'"),
+        "typedefs": f"local t = require 'kong.db.schema.typedefs'\n{PLAIN}",
+        "schema-library": f"local t = require 'kong.tools.utils'\n{PLAIN}",
+        "vararg": "local name = (...):match('plugins%.([^.]+)')\n" + PLAIN.replace("'demo'", "name"),
+        "long-schema": PLAIN + " --" + "x" * 9000,
+    }
+    if what in schemas:
+        return demo(schema=schemas[str(what)])
+    spec = rockspec_with(("kong.plugins.demo.", f"kong.plugins.{what}."))
+    return demo(rockspec=spec, schema=PLAIN.replace("demo", str(what)))
+
+
+# ------------------------------------------------------------------------------------------- words and verdicts
+
+
+def test_what_several_channels_say_alike_is_one_finding(demo: Demo, rockspec_with: Changed) -> None:
+    report = on("operator,streaming,konnect-hybrid,rock", variant("api", demo, rockspec_with))
+    (item,) = [item for item in report.findings if item.code == "channel-entities"]
+    assert item.targets == ("operator", "streaming", "konnect-hybrid")
+    assert item.file == "kong/plugins/demo/api.lua"
+    assert {each.channel: each.ok for each in report.channels} == {
+        "operator": False,
+        "streaming": False,
+        "konnect-hybrid": False,
+        "rock": True,
+    }
+
+
+def test_the_operator_says_it_in_its_own_words(demo: Demo, rockspec_with: Changed) -> None:
+    (item,) = of_channel("operator", variant("modules", demo, rockspec_with))
+    assert item.kong == 'file "util.lua" is unexpected, required files are handler.lua and schema.lua'
+    (item,) = of_channel("operator", variant(1 << 20, demo, rockspec_with))
+    assert item.kong == "plugin size limit of 1.00 MiB exceeded"
+
+
+@pytest.mark.parametrize(("size", "taken"), [((1 << 20) - 4096, True), ((1 << 20) - 1024, False)])
+def test_the_operator_counts_the_tar(demo: Demo, size: int, taken: bool) -> None:
+    assert on("operator", demo(schema=PLAIN, handler=handler("--" + "x" * size))).ok is taken
+
+
+def test_in_general_words_are_left_out_where_channels_are_named(demo: Demo, rockspec_with: Changed) -> None:
+    package = variant("my_plugin", demo, rockspec_with)
+    assert "name-portable" in [item.code for item in check(package).findings]
+    assert "name-portable" not in [item.code for item in on("rock", package).findings]
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        (("streaming",), ()),
+        (("streaming,kong@3.8",), ("channel-version",)),
+        (("streaming,kong@3.9",), ("channel-self-managed",)),
+        (("streaming,kong@3.14",), ("channel-self-managed",)),
+        (("streaming,kong@3.15",), ()),
+        (("streaming,oss",), ("channel-version",)),
+        (("streaming,enterprise",), ()),
+        (("streaming,kong@>=3.8,enterprise",), ("channel-version", "channel-self-managed")),
+    ],
+)
+def test_streaming_asks_for_a_version(demo: Demo, words: tuple[str, ...], codes: tuple[str, ...]) -> None:
+    found = of_channel("streaming", demo(schema=PLAIN), *words)
+    assert tuple(dict.fromkeys(item.code for item in found)) == codes
+    if "kong@3.8" in words[0]:
+        assert found[0].kong == "P307"
+
+
+def test_switches_that_are_off_by_default_are_told(demo: Demo) -> None:
+    (item,) = [item for item in on("streaming", demo(schema=PLAIN)).findings if item.code == "channel-flag"]
+    assert (item.kong, item.severity) == ("P309", "note")
+    assert "KONG_CUSTOM_PLUGIN_STREAMING_ENABLED=on" in item.message
+    (item,) = on("operator", demo(schema=PLAIN)).findings
+    assert "--enable-controller-kongplugininstallation" in item.message
+
+
+def test_only_text_goes_into_json(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> None:
+    package = demo(schema=PLAIN)
+    path = package.files["kong/plugins/demo/handler.lua"].content.path
+    assert path is not None
+    with open(path, "ab") as file:
+        file.write(b"-- \xff")
+    assert [item.code for item in of_channel("streaming", package)] == ["channel-text"]
+    assert of_channel("konnect-hybrid", package) == []
+
+
+def test_what_a_channel_asks_of_an_update_is_told(demo: Demo) -> None:
+    report = on(",".join(CHANNELS), demo(schema=PLAIN))
+    assert {each.channel: each.restart for each in report.channels} == {
+        "rock": "prepare and reload every node",
+        "tar": "prepare and reload every node",
+        "image": "new containers",
+        "helm": "roll the pods",
+        "operator": "none: the operator rolls the pods",
+        "konnect-hybrid": "none on the control plane",
+        "streaming": "none",
+    }
+    names = {each.channel: each.name_from for each in report.channels}
+    assert names["rock"] == "the directory"
+    assert names["operator"] == "metadata.name of the KongPluginInstallation"
+    assert names["streaming"] == names["konnect-hybrid"] == "name in schema.lua"
+
+
+def test_a_rock_is_asked_for_what_every_gateway_brings(demo: Demo, rockspec_with: Changed) -> None:
+    spec = rockspec_with(("dependencies = {}", 'dependencies = { "lua-resty-aws" }'))
+    package = demo(schema=PLAIN, rockspec=spec)
+    assert of_channel("helm", package, "kong@3.9") == []
+    assert [item.code for item in of_channel("helm", package, "kong@3.4,kong@3.9")] == ["channel-needs"]
