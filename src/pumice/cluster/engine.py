@@ -86,15 +86,18 @@ class Engine:
             raise ConnectionCut("The work on the nodes was stopped.")
 
     def close(self) -> None:
-        """End every connection."""
+        """End what runs, and every connection."""
         self._stopped.set()
         self._programs.stop()
         with self._lock:
             connections, self._open = self._open, []
+        if self._ssh is not None:
+            self._ssh[0].stop_calls()
         for connection in connections:
             connection.close()
         if self._ssh is not None:
-            self._ssh[0].close()
+            reactor, client = self._ssh
+            reactor.close(client.close())
 
     def _by_ssh(self, nodes: Sequence[Node]) -> dict[str, Connection | PumiceError]:
         from pumice.cluster.ssh_transport import SshConnection

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 from pumice.cluster.connection import ConnectionCut
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 __all__ = ["Reactor"]
 
 T = TypeVar("T")
+
+_LAST_WAIT = 2.0
+"""Seconds that what was told to end may take."""
 
 
 class Reactor:
@@ -51,16 +54,23 @@ class Reactor:
         if not self._closed:
             asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
 
+    def post(self, function: Callable[[], object]) -> None:
+        """Have a function called in the loop, soon, whether calls are refused or not."""
+        if not self._closed:
+            self._loop.call_soon_threadsafe(function)
+
     def serve_again(self) -> None:
         """The opposite of `stop_calls`."""
         self._refusing = False
 
-    def close(self) -> None:
-        """End everything; calls that wait raise ConnectionCut."""
+    def close(self, last: Coroutine[object, object, None]) -> None:
+        """End everything, run a last coroutine, and stop; calls that wait raise ConnectionCut."""
         if self._closed:
+            last.close()
             return
         self._closed = True
-        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
+        for work in (self._cancel(), last, self._cancel()):
+            asyncio.run_coroutine_threadsafe(work, self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -71,7 +81,13 @@ class Reactor:
 
     @staticmethod
     async def _cancel() -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=2) if tasks else None
+        # What is cancelled may start a last task, which has its own time limit: it is waited for.
+        for cancel in (True, False):
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                if cancel:
+                    task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=_LAST_WAIT)
+        # Sockets that were closed in the last moment are given back to the system now.
+        await asyncio.sleep(0)

@@ -2,7 +2,8 @@
 
 What sshd starts is read by the user's login shell first, which need not be a POSIX one, and which may print
 things of its own before (`.bashrc`, a notice). So a script travels as ASCII without any letter that a shell
-treats in its own way inside single quotes, and begins by printing a mark that nobody else knows.
+treats in its own way inside single quotes, and begins by printing a mark that nobody else knows, with the
+number of its process, so that it can be ended.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class ScriptCommand(Value):
 
     words: tuple[str, ...]
     mark: bytes
-    """The line that comes before the script's own output."""
+    """What begins the line before the script's own output; the number of the process ends it."""
     who: str | None
     """The user that is to be become."""
 
@@ -30,14 +31,25 @@ class ScriptCommand(Value):
         """The command as one line for the shell of whoever logs in."""
         return "exec " + " ".join(quote(word) for word in self.words)
 
+    def end_line(self, output: bytes) -> str | None:
+        """A command line that ends what runs, from what it has written so far; None before it runs.
+
+        Closing the channel does not: what writes nothing lives on, and sshd passes signals on for no root.
+        """
+        pid = output.partition(self.mark)[2].partition(b"\n")[0]
+        if not pid.isdigit():
+            return None
+        script = f"kill -s TERM -- -{int(pid)} || kill -s TERM {int(pid)}"
+        return script_command(script, self.who).line()
+
     def answer(self, answer: Answer, node: str) -> Answer:
         """The answer without what others printed before.
 
         Raises NodeError when the script was never begun: no `sudo`, no `sh`, an account without a shell.
         """
-        before, mark, output = answer.output.partition(self.mark)
+        before, mark, rest = answer.output.partition(self.mark)
         if mark:
-            return answer.replace(output=output)
+            return answer.replace(output=rest.partition(b"\n")[2])
         said = b" ".join((answer.errors + before).split())[-400:].decode(errors="replace")
         if self.who is not None:
             raise NodeError(
@@ -62,7 +74,7 @@ def script_command(script: str, become: str | None) -> ScriptCommand:
         chr(byte) if byte in _PLAIN else f"\\0{byte:03o}"
         for byte in script.encode("utf-8", "surrogateescape")
     )
-    words: tuple[str, ...] = ("sh", "-c", f'echo "{mark}";eval "shift;$(printf %b "$1")"', "sh", sent)
+    words: tuple[str, ...] = ("sh", "-c", f'echo "{mark} $$";eval "shift;$(printf %b "$1")"', "sh", sent)
     if become is not None:
         words = ("sudo", "-n", "-H", "-u", become, "--", *words)
-    return ScriptCommand(words, mark.encode() + b"\n", become)
+    return ScriptCommand(words, mark.encode() + b" ", become)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import re
+import socket
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -48,6 +49,8 @@ class SshClient:
         self._timeout = timeout
         self._known = KnownHosts()
         self._jumps: dict[str, asyncio.Task[asyncssh.SSHClientConnection]] = {}
+        self._made: list[asyncssh.SSHClientConnection] = []
+        self._proxied = False
         self._gate = asyncio.Semaphore(_HANDSHAKES)
         # Without a handler, Python would print its warnings.
         logging.getLogger("asyncssh").addHandler(logging.NullHandler())
@@ -65,10 +68,13 @@ class SshClient:
         )
 
     async def close(self) -> None:
-        """End the connections to jump hosts."""
-        for task in self._jumps.values():
-            if task.done() and not task.cancelled() and task.exception() is None:
-                task.result().abort()
+        """End every connection that was made, those to jump hosts last."""
+        for made in reversed(self._made):
+            made.abort()
+            await made.wait_closed()
+        if self._proxied:
+            # The loop learns in its own time that programs of ProxyCommand have ended.
+            await asyncio.sleep(0.05)
 
     async def _connect(
         self,
@@ -79,6 +85,7 @@ class SshClient:
         identity: str | None,
         known_hosts: str | None,
         behind: tuple[str, ...],
+        tunnel: asyncssh.SSHClientConnection | None = None,
     ) -> asyncssh.SSHClientConnection:
         place: dict[str, Any] = {
             "config": self._configs,
@@ -91,9 +98,12 @@ class SshClient:
             said = asyncssh.SSHClientConnectionOptions(client_keys=None, **place)
             keys = HostKeys(self._known, self._known_hosts_files(said, known_hosts), name)
             options = self._own_keys(name, identity) if identity else {}
-            tunnel = await self._jump(name, said.tunnel, behind)
+            if said.config.get("HostKeyAlgorithms") is None:
+                options["server_host_key_algs"] = keys.algorithms(said.host_key_alias or said.host, said.port)
+            tunnel = tunnel or await self._jump(name, said.tunnel, behind)
+            self._proxied = self._proxied or bool(said.proxy_command)
             async with self._gate:
-                return await asyncssh.connect(
+                made = await asyncssh.connect(
                     options=None,
                     **place,
                     **options,
@@ -110,6 +120,8 @@ class SshClient:
                     connect_timeout=self._timeout,
                     login_timeout=self._timeout,
                 )
+            self._made.append(made)
+            return made
         except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
             if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" not in error.reason:
                 raise Unreachable(f"{name}: {_place(host, port)}: {error.reason}.") from error
@@ -132,8 +144,7 @@ class SshClient:
                 f"{name}: a key of this machine cannot be used: {error}.", hint=_KEY_HINT
             ) from error
         except (asyncssh.Error, OSError, ValueError) as error:
-            said_by = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-            raise Unreachable(f"{name}: {_place(host, port)}: {said_by}.") from error
+            raise Unreachable(f"{name}: {_place(host, port)}: {_reason(error)}.") from error
 
     async def _jump(
         self, name: str, jump: object, behind: tuple[str, ...]
@@ -144,24 +155,30 @@ class SshClient:
         if jump in behind:
             raise Unreachable(f"{name}: the jump hosts of ssh's configuration go in a circle at {jump}.")
         task = self._jumps.get(jump)
-        if task is None:
+        if task is None or (
+            task.done() and (task.cancelled() or task.exception() or task.result().is_closed())
+        ):
             task = self._jumps[jump] = asyncio.ensure_future(self._through(jump, (*behind, jump)))
         return await asyncio.shield(task)
 
     async def _through(self, jump: str, behind: tuple[str, ...]) -> asyncssh.SSHClientConnection:
-        *before, last = jump.split(",")
-        user, _at, place = last.strip().removeprefix("ssh://").rpartition("@")
-        host, colon, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
-        host = (host if colon else port or place).strip("[]")
-        if before:
-            # Each hop is reached through the one before it, whatever its own configuration says.
-            raise Unreachable(
-                f"jump host {jump}: more than one hop in one ProxyJump is not served.",
-                hint=f"Give {host} a ProxyJump of its own in ssh's configuration.",
+        """The last of the hosts that a ProxyJump names, each reached through the one before it."""
+        reached: asyncssh.SSHClientConnection | None = None
+        for hop in jump.split(","):
+            user, _at, place = hop.strip().removeprefix("ssh://").rpartition("@")
+            host, colon, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
+            reached = await self._connect(
+                f"jump host {hop.strip()}",
+                (host if colon else place).strip("[]"),
+                int(port) if colon and port.isdigit() else None,
+                user or None,
+                None,
+                None,
+                behind,
+                reached,
             )
-        return await self._connect(
-            f"jump host {last}", host, int(port) if colon else None, user or None, None, None, behind
-        )
+        assert reached is not None
+        return reached
 
     def _known_hosts_files(self, said: asyncssh.SSHClientConnectionOptions, own: str | None) -> list[str]:
         """OpenSSH's order: the node's own file or the user's, then the machine's."""
@@ -202,6 +219,13 @@ class SshClient:
 
 def _place(host: str, port: int | None) -> str:
     return f"{host}:{port}" if port else host
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        # asyncio's own words do not tell why.
+        return os.strerror(error.errno)
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
 
 
 def _words(configured: object, default: list[str] | tuple[str, ...]) -> list[str]:

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["HostKeys", "KnownHosts"]
 
 
+_ALGORITHMS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+"""OpenSSH's order; not the SHA-1 signatures that asyncssh would take too."""
+
+
 class KnownHosts:
     """known_hosts files, each read once for all nodes."""
 
@@ -66,6 +79,15 @@ class HostKeys:
         self._listed = bool(found[0] or found[1])
         return found
 
+    def algorithms(self, host: str, port: int) -> list[str]:
+        """Which kinds of keys to ask for: those that are listed first, the others to tell of a change."""
+        keys, authorities, _ = self(host, "", port if port != 22 else None)
+        listed = {key.get_algorithm() for key in keys}
+        ordered = sorted(_ALGORITHMS, key=lambda name: _kind(name) not in listed)
+        if not authorities:
+            return ordered
+        return [f"{name.removesuffix('@openssh.com')}-cert-v01@openssh.com" for name in _ALGORITHMS] + ordered
+
     def client(self) -> asyncssh.SSHClient:
         """The client that notes a key which is not listed, and refuses it."""
         return _Noting(self)
@@ -100,3 +122,8 @@ class _Noting(asyncssh.SSHClient):
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         self._keys.shown = key
         return False
+
+
+def _kind(algorithm: str) -> str:
+    """The kind of key that a signature algorithm belongs to."""
+    return "ssh-rsa" if algorithm.startswith("rsa-") else algorithm

@@ -12,7 +12,7 @@ import asyncssh
 
 from pumice.cluster.connection import OUTPUT_LIMIT, Answer, ConnectionCut, NodeError, Refused, TooSlow
 from pumice.cluster.programs import chunks_of
-from pumice.cluster.script_command import script_command
+from pumice.cluster.script_command import ScriptCommand, script_command
 from pumice.cluster.ssh_stream import bridge
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ __all__ = ["SshConnection"]
 
 T = TypeVar("T")
 
+_KILL_TIME = 2.0
+"""Seconds for telling a script on the node to end."""
+
 
 class SshConnection:
     """Runs scripts and opens streams on a node, for callers in any thread; several at once share it."""
@@ -33,21 +36,25 @@ class SshConnection:
         self.node = node
         self._reactor = reactor
         self._ssh = ssh
+        self._killing: set[asyncio.Task[None]] = set()
 
     def run(self, script: str, *, stdin: bytes | Iterable[bytes] = b"", timeout: float = 60.0) -> Answer:
         """As `Connection.run`."""
         command = script_command(script, self.node.sudo)
         deadline = time.monotonic() + timeout
         if isinstance(stdin, bytes):
-            answer = self._reactor.call(self._whole(command.line(), stdin, timeout))
+            answer = self._reactor.call(self._whole(command, stdin, timeout))
         else:
-            running = self._reactor.call(self._in_time(self._start(command.line()), timeout, timeout))
-            for piece in chunks_of(stdin):
+            running = self._reactor.call(self._in_time(self._start(command), timeout, timeout))
+            try:
+                for piece in chunks_of(stdin):
+                    left = deadline - time.monotonic()
+                    if not self._reactor.call(self._in_time(running.feed(piece), left, timeout)):
+                        break
                 left = deadline - time.monotonic()
-                if not self._reactor.call(self._in_time(running.feed(piece), left, timeout, running)):
-                    break
-            left = deadline - time.monotonic()
-            answer = self._reactor.call(self._in_time(running.finish(), left, timeout, running))
+                answer = self._reactor.call(self._in_time(running.finish(), left, timeout))
+            finally:
+                self._reactor.post(lambda: self._end(running, command))
         return command.answer(answer, self.node.name)
 
     def dial(self, host: str, port: int, *, timeout: float = 10.0) -> socket.socket:
@@ -58,45 +65,41 @@ class SshConnection:
 
     def close(self) -> None:
         """As `Connection.close`."""
-        try:
-            self._reactor.call(self._end())
-        except ConnectionCut:
-            # The reactor is closed: so is this.
-            pass
+        self._reactor.post(self._ssh.abort)
 
-    async def _whole(self, line: str, stdin: bytes, timeout: float) -> Answer:
+    async def _whole(self, command: ScriptCommand, stdin: bytes, timeout: float) -> Answer:
         running: _Running | None = None
         try:
             async with asyncio.timeout(timeout):
-                running = await self._start(line)
-                if stdin:
-                    await running.feed(memoryview(stdin))
+                running = await self._start(command)
+                for piece in chunks_of(stdin):
+                    if not await running.feed(piece):
+                        break
                 return await running.finish()
         except TimeoutError:
             raise self._late(timeout) from None
         finally:
             if running is not None:
-                running.end()
+                self._end(running, command)
 
-    async def _in_time(
-        self, work: Awaitable[T], left: float, timeout: float, running: _Running | None = None
-    ) -> T:
+    async def _in_time(self, work: Awaitable[T], left: float, timeout: float) -> T:
         try:
             async with asyncio.timeout(max(left, 0.001)):
                 return await work
-        except BaseException as error:
-            if running is not None:
-                running.end()
-            if isinstance(error, TimeoutError):
-                raise self._late(timeout) from None
-            raise
+        except TimeoutError:
+            raise self._late(timeout) from None
 
-    async def _start(self, line: str) -> _Running:
+    async def _start(self, command: ScriptCommand) -> _Running:
         running = _Running(self.node.name)
         try:
             # The user's locale and terminal are not the node's matter.
             await self._ssh.create_session(
-                lambda: running, line, encoding=None, request_pty=False, send_env=[], x11_forwarding=False
+                lambda: running,
+                command.line(),
+                encoding=None,
+                request_pty=False,
+                send_env=[],
+                x11_forwarding=False,
             )
         except asyncssh.ChannelOpenError as error:
             raise self._refused(f"starts no command: {error.reason}", error) from error
@@ -116,8 +119,22 @@ class SshConnection:
         except (asyncssh.Error, OSError) as error:
             raise self._cut(error) from error
 
-    async def _end(self) -> None:
-        self._ssh.abort()
+    async def _kill(self, line: str) -> None:
+        killer = _Running(self.node.name)
+        try:
+            async with asyncio.timeout(_KILL_TIME):
+                await self._ssh.create_session(lambda: killer, line, encoding=None, request_pty=False)
+                await killer.finish()
+        except (TimeoutError, NodeError, asyncssh.Error, OSError):
+            # The connection is gone, or the node does not answer: nothing more can be done from here.
+            return
+
+    def _end(self, running: _Running, command: ScriptCommand) -> None:
+        """Tell what still runs to end, and forget it."""
+        line = command.end_line(running.written())
+        if running.abandon() and line is not None:
+            self._killing.add(task := asyncio.ensure_future(self._kill(line)))
+            task.add_done_callback(self._killing.discard)
 
     def _refused(self, what: str, error: asyncssh.ChannelOpenError) -> NodeError:
         if self._ssh.is_closed():
@@ -144,6 +161,7 @@ class _Running(asyncssh.SSHClientSession[bytes]):
         self._output: list[bytes] = []
         self._errors: list[bytes] = []
         self._written = 0
+        self._lost = False
         self._code: int | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writable = asyncio.Event()
@@ -158,7 +176,6 @@ class _Running(asyncssh.SSHClientSession[bytes]):
             self._finished(
                 NodeError(f"{self._name} wrote more than {OUTPUT_LIMIT >> 20} MiB; what ran was ended.")
             )
-            self.end()
         else:
             (self._output if datatype is None else self._errors).append(data)
 
@@ -170,6 +187,7 @@ class _Running(asyncssh.SSHClientSession[bytes]):
         self._code = 128 + int(number)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         if self._code is None:
             reason = getattr(exc, "reason", None) or exc or "the node closed it"
             self._finished(ConnectionCut(f"{self._name}: the connection broke: {reason}."))
@@ -184,16 +202,16 @@ class _Running(asyncssh.SSHClientSession[bytes]):
 
     async def feed(self, piece: memoryview) -> bool:
         """Put a piece into the script's standard input; False when it reads no more."""
-        for chunk in chunks_of(bytes(piece)):
+        if not self._writable.is_set():
             writable = asyncio.ensure_future(self._writable.wait())
             await asyncio.wait((writable, self._ended), return_when=asyncio.FIRST_COMPLETED)
             writable.cancel()
-            if self._ended.done():
-                return False
-            try:
-                self._channel.write(bytes(chunk))
-            except OSError:
-                return False
+        if self._ended.done():
+            return False
+        try:
+            self._channel.write(bytes(piece))
+        except OSError:
+            return False
         return True
 
     async def finish(self) -> Answer:
@@ -206,11 +224,16 @@ class _Running(asyncssh.SSHClientSession[bytes]):
         assert self._code is not None
         return Answer(self._code, b"".join(self._output), b"".join(self._errors))
 
-    def end(self) -> None:
-        """Tell what still runs to end, and forget it."""
-        if self._code is None and not self._channel.is_closing():
-            self._channel.terminate()
-            self._channel.abort()
+    def written(self) -> bytes:
+        """The beginning of what it has written so far."""
+        return b"".join(self._output[:8])
+
+    def abandon(self) -> bool:
+        """Close the channel; whether the script may still run."""
+        if self._code is not None or self._lost:
+            return False
+        self._channel.abort()
+        return True
 
     def _finished(self, error: NodeError | None) -> None:
         if not self._ended.done():
