@@ -219,6 +219,7 @@ class Asking:
         self.notes = Notes()
         self.now = 1_000_000.0
         self.environment: dict[str, str] = {}
+        self.made: list[Downloader] = []
 
     def config(
         self,
@@ -264,15 +265,19 @@ class Asking:
             progress=self.notes,
             clock=lambda: self.now,
         )
+        self.made.append(self.downloader)
         return Index(config, self.downloader, self.notes, exclusive=exclusive)
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Asking:
+def ask(tmp_path: Path) -> Iterator[Asking]:
     """Asks servers."""
     folder = tmp_path / "asking"
     folder.mkdir()
-    return Asking(folder)
+    asking = Asking(folder)
+    yield asking
+    for downloader in asking.made:
+        downloader.close()
 
 
 class LuaRocks:

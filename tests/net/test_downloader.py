@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,13 @@ class Commands:
         self.folder = folder
         self.now = 1_000_000.0
         self.notes = Notes()
+        self.made: list[Downloader] = []
 
     def __call__(self, **options: Any) -> Downloader:
         settings = {"timeout": 2.0, "stall": 0.4, "tries": 2, **options}
         cache = Cache(str(self.folder / "cache"))
-        return Downloader(cache, progress=self.notes, clock=lambda: self.now, **settings)
+        self.made.append(Downloader(cache, progress=self.notes, clock=lambda: self.now, **settings))
+        return self.made[-1]
 
     def target(self, name: str = "target") -> str:
         (self.folder / "work").mkdir(exist_ok=True)
@@ -65,8 +67,11 @@ class Commands:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Commands:
-    return Commands(tmp_path)
+def command(tmp_path: Path) -> Iterator[Commands]:
+    commands = Commands(tmp_path)
+    yield commands
+    for downloader in commands.made:
+        downloader.close()
 
 
 def gives(body: bytes, **headers: str) -> Callable[[Any], None]:

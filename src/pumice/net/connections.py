@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
     from pumice.net.address import Address
+    from pumice.net.plain import PlainPool
 
 __all__ = ["Connections", "basic"]
 
@@ -37,6 +38,7 @@ class Connections:
         "_lock",
         "_managers",
         "_netrc",
+        "_plain",
         "_verify_tls",
         "stall",
         "timeout",
@@ -56,8 +58,20 @@ class Connections:
         self._environment: Mapping[str, str] = environment or {}
         self._lock = allocate_lock()
         self._managers: dict[str | None, PoolManager] = {}
+        self._plain: PlainPool | None = None
         self._context: SSLContext | None = None
         self._netrc: Any = None
+
+    def plain(self, address: Address) -> PlainPool | None:
+        """What asks for this address without any library; None where it takes more than that."""
+        if address.scheme != "http" or not address.host.isascii() or proxy_for(address, self._environment):
+            return None
+        with self._lock:
+            if self._plain is None:
+                from pumice.net.plain import PlainPool
+
+                self._plain = PlainPool(timeout=self.timeout, stall=self.stall)
+            return self._plain
 
     def manager(self, address: Address) -> PoolManager:
         """What asks for this address: directly, or through the environment's proxy. Raises FetchError."""
@@ -89,6 +103,8 @@ class Connections:
             self._managers.clear()
         for manager in managers:
             manager.clear()
+        if self._plain is not None:
+            self._plain.close()
 
     def __enter__(self) -> Connections:
         return self

@@ -1,4 +1,7 @@
-"""One request over http or https, answered piece by piece; urllib3 is imported only when it is made."""
+"""One request over http or https, answered piece by piece.
+
+Plain http without a proxy goes straight to the socket (`net.plain`); for anything else urllib3 is imported.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
     from pumice.net.address import Address
     from pumice.net.connections import Connections
+    from pumice.net.plain import PlainAnswer
+
+    Answer = BaseHTTPResponse | PlainAnswer
 
 __all__ = [
     "REDIRECTS",
@@ -60,7 +66,7 @@ class MissingError(FetchError):
 class Response:
     """The head of an answer with status 200, 206, 304 or 416, and its body to come."""
 
-    def __init__(self, url: str, response: BaseHTTPResponse, stall: float) -> None:
+    def __init__(self, url: str, response: Answer, stall: float) -> None:
         self.url = url
         """The one that answered, after redirects; without credentials."""
         self.status = response.status
@@ -81,8 +87,7 @@ class Response:
 
     def pieces(self) -> Iterator[bytes]:
         """The body. Raises TransientError when it is cut off or stalls."""
-        import urllib3
-
+        stalled, broken = _failures(self._response)
         window = time.monotonic()
         in_window = 0
         try:
@@ -99,10 +104,10 @@ class Response:
                         text = f"only {in_window} bytes came in {self._stall:g} seconds"
                         raise TransientError(text, unreachable=True)
                     window, in_window = now, 0
-        except urllib3.exceptions.TimeoutError as error:
+        except stalled as error:
             text = f"no data came for {self._stall:g} seconds"
             raise TransientError(text, unreachable=True) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except broken as error:
             raise TransientError("the answer was cut off") from error
 
     def close(self) -> None:
@@ -143,7 +148,7 @@ def request(
         common = {"User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": "identity"}
         common |= {**(unless or {}), **(part or {})}
         sent = common | private if address.origin == origin else common
-        response = exchange(address, sent, connections)
+        response = _asked(address, sent, connections)
         if response.status not in REDIRECTS:
             break
         location = response.headers.get("location", "")
@@ -176,7 +181,7 @@ def request(
     raise error(text, hint=hints.get(response.status, "check the URL in a browser"))
 
 
-def pause_asked(response: BaseHTTPResponse) -> float:
+def pause_asked(response: Answer) -> float:
     """The seconds of the answer's Retry-After, which is a number or a date; 0 for neither."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
@@ -212,6 +217,33 @@ def redirected(address: Address, location: str) -> Address:
         )
     # Credentials that a server puts into a redirect are not the user's.
     return parse_address(target).replace(credentials=None)
+
+
+def _asked(address: Address, headers: dict[str, str], connections: Connections) -> Answer:
+    """The head of whatever is answered, by the shortest way. Raises TransientError, FetchError."""
+    plain = connections.plain(address)
+    if plain is None:
+        return exchange(address, headers, connections)
+    import socket
+
+    from pumice.net.plain import BrokenAnswer, ConnectTimeout
+
+    try:
+        response = plain.get(address, headers)
+    except socket.gaierror as error:
+        raise TransientError(f"the name {address.host} is not known", unreachable=True) from error
+    except ConnectTimeout as error:
+        seconds = f"{connections.timeout:g}"
+        raise TransientError(
+            f"{address.host} did not answer within {seconds} seconds", unreachable=True
+        ) from error
+    except TimeoutError as error:
+        text = f"no answer came for {connections.stall:g} seconds"
+        raise TransientError(text, unreachable=True) from error
+    except (BrokenAnswer, OSError) as error:
+        raise _unreachable(address) from error
+    _acknowledge(response)
+    return response
 
 
 def exchange(
@@ -272,10 +304,9 @@ def _going(data: bytes, sent: Callable[[int], None]) -> Iterator[bytes]:
         sent(len(piece))
 
 
-def give_back(response: BaseHTTPResponse) -> None:
+def give_back(response: Answer) -> None:
     """The connection serves the next request where the rest of this answer is small, else it ends."""
-    import urllib3
-
+    stalled, broken = _failures(response)
     length = response.headers.get("content-length", "0" if response.status == 304 else "")
     small = length.isascii() and length.isdigit() and int(length) <= _SMALL_REST
     # What a 304 announces does not follow; a server that sends it all the same would be misread from then on.
@@ -291,13 +322,24 @@ def give_back(response: BaseHTTPResponse) -> None:
             if time.monotonic() > until:
                 response.close()
                 return
-    except (urllib3.exceptions.HTTPError, OSError):
+    except (stalled, *broken):
         response.close()
         return
     response.release_conn()
 
 
-def _acknowledge(response: BaseHTTPResponse) -> None:
+def _failures(response: Answer) -> tuple[type[Exception], tuple[type[Exception], ...]]:
+    """What reading this answer raises when nothing comes in time, and when it breaks off."""
+    from pumice.net.plain import BrokenAnswer, PlainAnswer
+
+    if isinstance(response, PlainAnswer):
+        return TimeoutError, (BrokenAnswer, OSError)
+    import urllib3
+
+    return urllib3.exceptions.TimeoutError, (urllib3.exceptions.HTTPError, OSError)
+
+
+def _acknowledge(response: Answer) -> None:
     """The head's arrival is told at once.
 
     A simple server sends head and body apart, and the second only when the first is acknowledged, for which
