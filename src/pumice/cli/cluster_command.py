@@ -35,6 +35,8 @@ ROLLOUT = (
     Option(("--window",), "Data planes may be without new configuration until the rollout is over."),
     Option(("--entity",), "A file with the plugin's entity, applied once all nodes have proved it.", "<file>",
            repeat=True),
+    Option(("--image",), "Kubernetes with the operator: where the plugin's image is.", "<image>"),
+    Option(("--pull-secret",), "Kubernetes with the operator: the Secret of its registry.", "<secret>"),
     Option(("--yes", "-y"), "Do not ask."),
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pumice.cluster.inventory import Cluster
     from pumice.cluster.plan import Artifact, Plan
 
-__all__ = ["apply", "cluster_of", "install", "remove", "rollback", "ship_to_nodes", "sync"]
+__all__ = ["apply", "cluster_of", "install", "remove", "rollback", "seconds_of", "ship_to_nodes", "sync"]
 
 
 def cluster_of(arguments: Arguments, session: Session) -> Cluster:
@@ -36,8 +36,8 @@ def cluster_of(arguments: Arguments, session: Session) -> Cluster:
         canary=_count(arguments, "canary", cluster.canary),
         batch=_batch(arguments, cluster.batch),
         max_failures=_count(arguments, "max_failures", cluster.max_failures),
-        pause=_seconds(arguments, "pause", cluster.pause),
-        timeout=_seconds(arguments, "timeout", cluster.timeout),
+        pause=seconds_of(arguments, "pause", cluster.pause),
+        timeout=seconds_of(arguments, "timeout", cluster.timeout),
     )
 
 
@@ -126,7 +126,11 @@ def _install(
     action: str = "install",
 ) -> int:
     from pumice.cluster.content import Wish
+    from pumice.cluster.kubectl import is_kubernetes
 
+    to = arguments.text("to")
+    if to is not None and action == "install" and is_kubernetes(to):
+        return _to_kubernetes(artifacts, entities, arguments, session)
     wish = Wish(install=tuple(_word(artifact) for artifact in artifacts))
     files = [os.path.join(session.cwd, path) for path in entities]
     return _go(
@@ -136,6 +140,19 @@ def _install(
             wish, artifacts, entities=files, mend=action == "sync", action=action
         ),
     )
+
+
+def _to_kubernetes(
+    artifacts: Sequence[Artifact], entities: Sequence[str], arguments: Arguments, session: Session
+) -> int:
+    from pumice.cli.cluster_kubernetes import ship_rocks
+
+    if entities:
+        raise UsageError("--entity goes to an Admin API", hint="In Kubernetes, apply a KongPlugin resource.")
+    if not all(artifact.origin for artifact in artifacts):
+        raise UsageError("Kubernetes takes rock files and directories", hint="`pumice download` gets a rock.")
+    teller = Teller(session.terminal, json=arguments.flag("json"), quiet=arguments.flag("quiet"))
+    return ship_rocks([artifact.origin for artifact in artifacts], arguments, session, teller)
 
 
 def _go(
@@ -353,7 +370,8 @@ def _batch(arguments: Arguments, otherwise: str) -> str:
     return text
 
 
-def _seconds(arguments: Arguments, key: str, otherwise: float) -> float:
+def seconds_of(arguments: Arguments, key: str, otherwise: float) -> float:
+    """The seconds of an option. Raises UsageError."""
     text = arguments.text(key)
     if text is None:
         return otherwise
