@@ -24,6 +24,7 @@ __all__ = ["probe", "probe_workers", "read_facts"]
 
 _MARK = b"@@pumice "
 _SHOWN = ("KONG_PLUGINS", "KONG_LUA_PACKAGE_PATH", "KONG_LUA_PACKAGE_CPATH", "KONG_ROLE", "KONG_DATABASE")
+_LARGEST = 1e12
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -197,8 +198,8 @@ def _nothing(output: bytes) -> str:
     )
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
+def _is_number(text: str, digits: int = 9) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= digits
 
 
 def _is_key(text: str) -> bool:
@@ -230,13 +231,13 @@ class _Said:
 
     def number(self, key: str) -> float:
         try:
-            return float(self.first(key)[:30])
+            value = float(self.first(key)[:30])
         except ValueError:
             return 0.0
+        return value if 0 <= value < _LARGEST else 0.0
 
     def ticks(self) -> int:
-        value = self.number("uptime")
-        return int(value * 100) if 0 <= value < 1e12 else 0
+        return int(self.number("uptime") * 100)
 
     def master(self) -> Process | None:
         return next((each for each in map(_process, self.values.get("master", ())) if each), None)
@@ -270,7 +271,7 @@ class _Said:
         for line in reversed(self.values.get("df", ())):
             words = line.split()
             for at, word in enumerate(words):
-                if word.endswith("%") and at >= 1 and words[at - 1].isdigit():
+                if word.endswith("%") and at >= 1 and _is_number(words[at - 1], 18):
                     return int(words[at - 1]) * 1024
         return None
 
@@ -291,6 +292,8 @@ def _process(line: str) -> Process | None:
     pid, _, rest = line.partition(" (")
     name, _, fields = rest.rpartition(") ")
     words = fields.split()
-    if not _is_number(pid) or not name.startswith("nginx") or len(words) < 20 or not words[19].isdigit():
+    if not _is_number(pid) or not name.startswith("nginx") or len(words) < 20:
+        return None
+    if not _is_number(words[19], 18):
         return None
     return Process(int(pid), int(words[19]))

@@ -89,9 +89,11 @@ class TestGoingWell:
         assert node.current is None
         assert "bundled # all" in node.conf.read_text()
         assert statuses(migrate(node.connection, change)) == ["migrate done"]
-        assert statuses(
-            activate(node.connection, change)
-        ) == ["preflight done", "activate done", "reload done"]
+        assert statuses(activate(node.connection, change)) == [
+            "preflight done",
+            "activate done",
+            "reload done",
+        ]
         assert statuses(finish(node.connection, change, b"{}")) == ["finish done"]
         assert node.files() == FILES
         assert "generations/1/share" in node.conf.read_text()
@@ -402,6 +404,7 @@ class TestKilled:
         backup = tmp_path / "backup"
         subprocess.run(["cp", "-a", node.root, backup], check=True)
         outcomes = set()
+        self.recovered = set()
         number, after, killed = 0, True, True
         while killed or not after:
             after = not after
@@ -430,6 +433,7 @@ class TestKilled:
                 )
                 (node.root / "kong").chmod(0o755)
         assert {"old", "new"} == outcomes
+        assert self.recovered == {"undone", "finished"}
         assert 20 < number < 80
 
     def change_until_killed(self, node, change, payload) -> bool:
@@ -447,6 +451,7 @@ class TestKilled:
         if facts.pending is not None:
             (result,) = recover(node.connection)
             assert result.status == "done", result
+            self.recovered.add(result.data["outcome"])
         facts = node.probe()
         assert facts.pending is None
         assert not facts.broken

@@ -33,9 +33,8 @@ if read -r up _ </proc/uptime; then say uptime "$up"; fi
 say time "$(date +%s)"
 
 master=
-if read -r master <"$PREFIX/pids/nginx.pid" && [ -n "$master" ]; then
-	case $master in *[!0-9]*) master= ;; esac
-fi
+read -r master <"$PREFIX/pids/nginx.pid"
+case $master in *[!0-9]*) master= ;; esac
 if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
 	read -r line <"/proc/$master/stat" && say master "$line"
 	# The kernel ends this line without a newline: `read` fails, and has read it.
@@ -97,7 +96,7 @@ if [ -r "$PREFIX/.kong_env" ]; then
 	for line in $text; do
 		case $line in
 		plugins* | lua_package_*path* | role* | database\ * | prefix* | *_listen\ * | proxy_error_log* | \
-			declarative_config\ * | node_id*) say prepared "$line" ;;
+			declarative_config\ * | node_id*) say "prepared $line" ;;
 		esac
 	done
 	unset IFS
