@@ -100,9 +100,8 @@ class Engine:
             reactor.close(client.close())
 
     def _by_ssh(self, nodes: Sequence[Node]) -> dict[str, Connection | PumiceError]:
-        from pumice.cluster.ssh_transport import SshConnection
-
         reactor, client = self._ssh_client()
+        from pumice.cluster.ssh_transport import SshConnection
 
         async def one(node: Node) -> Connection | PumiceError:
             try:
