@@ -21,6 +21,7 @@ from pumice.errors import PumiceError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import hashlib
     from hashlib import sha256 as small_sha256
     from typing import Self
 else:
@@ -29,7 +30,7 @@ else:
     except ImportError:
         from hashlib import sha256 as small_sha256
 
-__all__ = ["Answer", "Cache", "CacheUse", "sha256_hex"]
+__all__ = ["Answer", "Cache", "CacheUse", "new_sha256", "sha256_hex"]
 
 _HEAD = "pumice-answer 1"
 _CHUNK = 1 << 20
@@ -257,12 +258,10 @@ class Cache:
 
     def _verified(self, path: str, sha256: str, *, remove: bool = True) -> int | None:
         """The size of the file at `path` if it has that digest; a damaged one is removed."""
-        from hashlib import sha256 as new
-
-        digest = new()
         size = 0
         try:
             with open(path, "rb") as file:
+                digest = new_sha256(os.fstat(file.fileno()).st_size)
                 while piece := file.read(_CHUNK):
                     digest.update(piece)
                     size += len(piece)
@@ -303,11 +302,18 @@ class Cache:
 
 def sha256_hex(data: bytes) -> str:
     """The digest of `data`; of a small one without the import of OpenSSL."""
-    if len(data) > _CHUNK:
+    digest = new_sha256(len(data))
+    digest.update(data)
+    return digest.hexdigest()
+
+
+def new_sha256(size: int | None) -> hashlib._Hash:
+    """Digests so many bytes (None: who knows); few of them without the import of OpenSSL, which takes 12 ms."""
+    if size is None or size > _CHUNK:
         from hashlib import sha256
 
-        return sha256(data).hexdigest()
-    return small_sha256(data).hexdigest()
+        return sha256()
+    return small_sha256()
 
 
 def _is_digest(text: str) -> bool:

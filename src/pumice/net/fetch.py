@@ -12,6 +12,7 @@ from pumice.base.progress import Silent
 from pumice.base.value import Value
 from pumice.errors import FetchError, NotFoundError
 from pumice.net.address import shown_url
+from pumice.net.cache import new_sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,7 +160,10 @@ def _received(response: Response, target: str, wanted: _Wanted, progress: Progre
     progress.started(name, name.rsplit("/", 1)[-1], response.length)
     try:
         is_page = response.content_type.lower().startswith("text/html")
-        return _written(response.url, response.pieces(), target, wanted, progress=progress, is_page=is_page)
+        pieces = response.pieces()
+        return _written(
+            response.url, pieces, response.length, target, wanted, progress=progress, is_page=is_page
+        )
     finally:
         progress.finished(name)
 
@@ -167,6 +171,7 @@ def _received(response: Response, target: str, wanted: _Wanted, progress: Progre
 def _written(
     url: str,
     pieces: Iterable[bytes],
+    length: int | None,
     target: str,
     wanted: _Wanted,
     *,
@@ -174,9 +179,7 @@ def _written(
     is_page: bool = False,
 ) -> Fetched:
     """Writes `pieces` to `target` if they are what is wanted. Raises FetchError."""
-    from hashlib import sha256
-
-    digest = sha256()
+    digest = new_sha256(length)
     size = 0
     head = b""
     name = shown_url(url)
@@ -235,9 +238,10 @@ def _copied(url: str, target: str, wanted: _Wanted) -> Fetched:
     except OSError as error:
         raise FetchError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
             raise FetchError(f"{path} is no regular file", hint="name a file")
-        return _written(url, _file_pieces(descriptor, path), target, wanted)
+        return _written(url, _file_pieces(descriptor, path), state.st_size, target, wanted)
     finally:
         os.close(descriptor)
 
