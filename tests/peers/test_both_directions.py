@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,3 +148,83 @@ def test_pumice_removes_over_luarocks_and_installs_over_it(
     assert expected == snapshot(tree)
     luarocks("make", cwd=rock_source)
     assert expected == snapshot(tree)
+
+
+HOLLOW = """
+package = "hollow" version = "VERSION" source = { url = "git://localhost/hollow" }
+build = { type = "builtin", modules = { hollow = "hollow.lua" }, copy_directories = { "data", "spare" } }
+"""
+
+
+def hollow(folder: Path, version: str, *directories: str) -> Path:
+    folder.mkdir()
+    (folder / "hollow.lua").write_text("return 1\n")
+    (folder / f"hollow-{version}.rockspec").write_text(HOLLOW.replace("VERSION", version))
+    for each in ("data", "spare", *directories):
+        (folder / each).mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_empty_directories_are_kept_and_go_with_their_rock(
+    tmp_path: Path, tree: Path, luarocks: Run, pumice: Run, snapshot: Snapshot
+) -> None:
+    """Also the copied directory itself; an upgrade has those of the new version alone."""
+    first = hollow(tmp_path / "first", "1.0-1", "data/a/b", "data/c", "data/.hidden")
+    second = hollow(tmp_path / "second", "2.0-1", "data/a", "data/c/.deep")
+    (second / "data/.top").mkdir()
+    seen = {}
+    for name, run in (("luarocks", luarocks), ("pumice", pumice)):
+        seen[name] = []
+        for source in (first, second, first):
+            run("make", cwd=source)
+            seen[name].append(snapshot(tree))
+        run("pack", "hollow", "1.0-1", cwd=tmp_path)
+        run("remove", "hollow")
+        left = [path for path in tree.rglob("*") if path.is_file()]
+        assert [path.name for path in left] == ["manifest"]
+        assert not (tree / "lib/luarocks/rocks-5.1/hollow").exists()
+        run("install", str(tmp_path / "hollow-1.0-1.all.rock"))
+        seen[name].append(snapshot(tree))
+        shutil.rmtree(tree)
+    assert seen["luarocks"] == seen["pumice"]
+    rock = "lib/luarocks/rocks-5.1/hollow/1.0-1"
+    assert {f"{rock}/data/a/b", f"{rock}/data/c", f"{rock}/spare"} <= set(seen["pumice"][0])
+    assert seen["pumice"][3] == seen["pumice"][0]
+
+
+def test_a_rock_with_empty_directories_is_packed_for_either(
+    tmp_path: Path, tree: Path, luarocks: Run, pumice: Run, snapshot: Snapshot
+) -> None:
+    pumice("make", cwd=hollow(tmp_path / "first", "1.0-1", "data/a/b"))
+    before = snapshot(tree)
+    for packer, installer in ((pumice, luarocks), (luarocks, pumice)):
+        packer("pack", "hollow", "1.0-1", cwd=tmp_path)
+        shutil.rmtree(tree)
+        installer("install", str(tmp_path / "hollow-1.0-1.all.rock"))
+        assert before == snapshot(tree)
+
+
+def test_directories_in_a_rock_file_are_made(
+    tmp_path: Path, tree: Path, luarocks: Run, pumice: Run, snapshot: Snapshot
+) -> None:
+    """Though its rock_manifest, which Pumice writes anew, tells nothing of them."""
+    folder = hollow(tmp_path / "first", "1.0-1")
+    for name in ("data", "spare"):
+        (folder / name / "file").write_text(name)
+    pumice("make", cwd=folder)
+    pumice("pack", "hollow", "1.0-1", cwd=tmp_path)
+    rock = tmp_path / "hollow-1.0-1.all.rock"
+    with zipfile.ZipFile(rock, "a") as archive:
+        for name in ("data/", "data/x/", "data/x/y/"):
+            member = zipfile.ZipInfo(name)
+            member.external_attr = 0o40755 << 16
+            archive.writestr(member, b"")
+    seen = []
+    for run in (luarocks, pumice):
+        shutil.rmtree(tree)
+        run("install", str(rock))
+        seen.append(snapshot(tree))
+    assert "lib/luarocks/rocks-5.1/hollow/1.0-1/data/x/y" in seen[1]
+    for each in seen:
+        del each["lib/luarocks/rocks-5.1/hollow/1.0-1/rock_manifest"]
+    assert seen[0] == seen[1]

@@ -18,7 +18,7 @@ from pumice.archive.zip_writer import write_zip
 from pumice.errors import ArchiveError, DataError, ManifestError, NotFoundError, PumiceError, RockspecError
 from pumice.rock.content import Content
 from pumice.rock.rock import Rock, RockFile
-from pumice.rock.rock_manifest import rock_manifest_bytes
+from pumice.rock.rock_manifest import empty_directories, rock_manifest_bytes
 from pumice.rock.rockfile import (
     open_rock,
     open_source_rock,
@@ -295,3 +295,25 @@ def test_the_writers_zip_is_plain(rock_path: Path) -> None:
         assert {info.date_time for info in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert {info.external_attr >> 16 for info in file.infolist()} == {0o100644, 0o100755}
     assert open_zip(str(rock_path)).read("rock_manifest") == _manifest(FILES)
+
+
+def test_empty_directories_come_out_of_a_rock_as_they_went_in(rock_path: Path) -> None:
+    """As members, and as empty tables of rock_manifest; what fills up or is deployed from is none."""
+    hollow = _rock().replace(directories=("data/a/b", "data/c", "spare"))
+    write_rock(hollow, str(rock_path))
+    with zipfile.ZipFile(rock_path) as archive:
+        found = {one.filename: one.external_attr for one in archive.infolist() if one.is_dir()}
+        manifest = archive.read("rock_manifest")
+    assert found == dict.fromkeys(("data/a/b/", "data/c/", "spare/"), 0o40755 << 16 | 0x10)
+    assert empty_directories(manifest, "rock_manifest") == ("data/a/b", "data/c", "spare")
+    assert hollow.directories == open_rock(str(rock_path), platforms=PLATFORMS).directories
+
+
+@pytest.mark.adversary(41)
+@pytest.mark.parametrize(
+    "name", ['[".."]', '["a/b"]', '[""]', '["."]', '["a\\\\b"]', f"['{'x' * 300}']", "[1]"]
+)
+def test_a_hostile_directory_in_rock_manifest_is_refused(name: str) -> None:
+    for text in (f"rock_manifest = {{ {name} = {{}} }}", f"rock_manifest = {{ a = {{ {name} = {{ }} }} }}"):
+        with pytest.raises(ManifestError):
+            empty_directories(text.encode(), "rock_manifest")

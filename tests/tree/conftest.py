@@ -20,7 +20,7 @@ from pumice.rock.rockspec import load_rockspec
 from pumice.tree.dependencies import lua_provides
 from pumice.tree.manifest import read_tree_manifest
 from pumice.tree.planner import Planner
-from pumice.tree.steps import Delete, Move, Prune, Put
+from pumice.tree.steps import Delete, Make, Move, Prune, Put
 from pumice.tree.view import DiskView
 from pumice.tree.wrapper import Wrapping
 
@@ -85,6 +85,8 @@ def carry_out(steps) -> None:
                     file.write(step.content.read())
                 os.chmod(step.path + ".new", step.mode)
                 os.rename(step.path + ".new", step.path)
+            case Make():
+                os.makedirs(step.path, exist_ok=True)
             case Move():
                 assert os.path.lexists(step.source), step
                 assert not os.path.lexists(step.target), step

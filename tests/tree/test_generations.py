@@ -13,7 +13,7 @@ from pumice.errors import DiskError, TreeError
 from pumice.rock.content import Content
 from pumice.tree.generations import GenerationTree
 from pumice.tree.kinds import PlainTree, open_tree
-from pumice.tree.steps import Delete, Move, Prune, Put
+from pumice.tree.steps import Delete, Make, Move, Prune, Put
 
 
 def spec_at(root) -> TreeSpec:
@@ -79,6 +79,36 @@ def test_all_kinds_of_steps(tree):
     assert sorted(tree.generation(2).files) == ["bin/c", "share/lua/5.1/d", "share/lua/5.1/old/m.lua"]
     assert stat.S_IMODE(os.stat(f"{tree.read_spec.bin_dir}/c").st_mode) & 0o555 == 0o555
     assert stat.S_IMODE(os.stat(f"{tree.read_spec.lua_dir}/d").st_mode) & 0o222 == 0
+
+
+def test_empty_directories_stay_from_generation_to_generation(tree):
+    with tree.change() as one:
+        one.commit([Make(f"{one.spec.root}/data/empty"), Make(f"{one.spec.root}/data/filled")])
+    change(tree, ("data/filled/x", "1"))
+    change(tree, ("b", "1"))
+    assert os.listdir(f"{tree.root}/current/data/empty") == []
+    assert tree.generation(3).directories == ("data/empty",)
+    with tree.change() as one:
+        root = one.spec.root
+        one.commit([Prune(f"{root}/data/empty", root), put(f"{root}/c", "1")])
+    assert not os.path.exists(f"{tree.root}/current/data/empty")
+    assert tree.generation(4).directories == ()
+    tree.rollback(1)
+    assert sorted(os.listdir(f"{tree.root}/current/data")) == ["empty", "filled"]
+
+
+def test_a_record_that_names_a_directory_outside_is_refused(tree):
+    import json
+
+    change(tree, ("a", "1"))
+    record = f"{tree.root}/generations/1/generation.json"
+    with open(record) as file:
+        data = json.load(file)
+    with open(record, "w") as file:
+        json.dump({**data, "directories": ["../../../out"]}, file)
+    with pytest.raises(TreeError, match="outside"), tree.change():
+        pass
+    assert not os.path.exists(f"{tree.root}/../out")
 
 
 def test_what_was_not_committed_leaves_nothing(tree):

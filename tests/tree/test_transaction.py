@@ -16,7 +16,7 @@ from pumice.rock.content import Content
 from pumice.tree.effect import effect_of
 from pumice.tree.journal import Deleted, Journal, Made, Placed, encode
 from pumice.tree.lock import TreeLock
-from pumice.tree.steps import Delete, Move, Prune, Put
+from pumice.tree.steps import Delete, Make, Move, Prune, Put
 from pumice.tree.transaction import commit, pending, recover
 
 
@@ -105,6 +105,41 @@ def test_empty_directories_are_pruned_up_to_the_stop(tmp_path):
     commit(root, [put(tmp_path / "a/b/c/d"), put(tmp_path / "a/x")])
     commit(root, [Delete(f"{root}/a/b/c/d"), Prune(f"{root}/a/b/c", f"{root}/a")])
     assert os.listdir(tmp_path / "a") == ["x"]
+
+
+def test_a_directory_may_be_all_that_a_change_makes(tmp_path):
+    root = str(tmp_path)
+    commit(root, [Make(f"{root}/a/b"), Make(f"{root}/a")])
+    commit(root, [Make(f"{root}/a/b")])
+    assert os.listdir(tmp_path / "a") == ["b"]
+    commit(root, [Prune(f"{root}/a/b", f"{root}/a")])
+    assert os.listdir(tmp_path / "a") == []
+
+
+def test_a_directory_that_was_made_is_undone(tmp_path):
+    root = str(tmp_path)
+    commit(root, [put(tmp_path / "a")])
+    with pytest.raises(DiskError, match="hook"):
+        commit(root, [Make(f"{root}/d/e")], before_finish=lambda: refuse("hook"))
+    assert sorted(os.listdir(root)) == [".pumice", "a"] or os.listdir(root) == ["a"]
+
+
+@pytest.mark.parametrize("path", ["a", "a/b"])
+def test_a_file_in_the_way_of_a_directory_is_refused(tmp_path, path):
+    root = str(tmp_path)
+    commit(root, [put(tmp_path / "a", "kept")])
+    with pytest.raises(TreeError, match="in the way"):
+        commit(root, [Make(f"{root}/{path}")])
+    assert files_in(root) == {"a": "kept"}
+
+
+@pytest.mark.adversary(42)
+@pytest.mark.parametrize("path", ["../out", ".pumice/x", "a/../../out"])
+def test_no_directory_is_made_outside(tmp_path, path):
+    root = str(tmp_path / "tree")
+    with pytest.raises(TreeError, match="outside"):
+        commit(root, [Make(f"{root}/{path}")])
+    assert not os.path.exists(tmp_path / "out")
 
 
 def test_what_the_hook_raises_undoes_everything(tmp_path):

@@ -68,7 +68,7 @@ def build_rock(
     if options.install:
         plan_installation(build, context.tree, commands, directories).apply(context.tree, files)
     made = files.files()
-    return Rock(rockspec, made, _arch(made, config), options.namespace)
+    return Rock(rockspec, made, _arch(made, config), options.namespace, files.directories())
 
 
 def apply_patches(rockspec: Rockspec, source_dir: str, config: Config, progress: Progress) -> None:

@@ -11,6 +11,7 @@ from pumice.rock.rock_manifest import md5_hex
 
 __all__ = ["FileSet"]
 
+_DEPLOYED = ("lua", "lib", "bin")
 _KEPT_FILE = 1024 * 1024
 """Files up to this size are kept in memory as they were when they were hashed; larger ones are copied."""
 _KEPT_TOTAL = 64 * 1024 * 1024
@@ -28,6 +29,7 @@ class FileSet:
         """`snapshots`: a directory for private copies, made when needed. `derived`: names beside the
         rockspec that Pumice writes itself; files that would take them are left out."""
         self._files: dict[str, RockFile] = {}
+        self._directories: dict[str, None] = {}
         self._snapshots = snapshots
         self._derived = derived
         self._kept = 0
@@ -66,6 +68,22 @@ class FileSet:
         except OSError as error:
             raise BuildError(f"Failed copying {source}: {error.strerror}") from error
         self._add(RockFile(section, path, executable, digest, size, Content.of_path(source)))
+
+    def add_directory(self, rock_path: str, what: str) -> None:
+        """Take an empty directory. Raises BuildError if its path leaves the rock."""
+        section, path = self._place(rock_path, what)
+        self._directories[f"{section}/{path}" if section else path] = None
+
+    def directories(self) -> tuple[str, ...]:
+        """Those directories that stay empty, sorted; what is deployed has none."""
+        filled = {path[:at] for path in self._files for at, letter in enumerate(path) if letter == "/"}
+        return tuple(
+            sorted(
+                path
+                for path in self._directories
+                if path not in filled and path not in self._files and path.partition("/")[0] not in _DEPLOYED
+            )
+        )
 
     def files(self) -> tuple[RockFile, ...]:
         """All files, sorted by section and path. Raises BuildError if a file is also a directory."""

@@ -62,8 +62,11 @@ class Installation:
                 continue
             documented = True
             tidy = tree.relative(directory, "build.copy_directories")
-            for path in tree.walk(directory, "build.copy_directories"):
-                _add_copied(files, posixpath.join(tidy, path), f"{top}/{path}")
+            for path in tree.walk(directory, "build.copy_directories", empty=True):
+                if path.endswith("/") or not path:
+                    files.add_directory(posixpath.join(tidy, path), "build.copy_directories")
+                else:
+                    _add_copied(files, posixpath.join(tidy, path), f"{top}/{path}")
         if not documented:
             for name in tree.names():
                 lower = name.lower()

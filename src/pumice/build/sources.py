@@ -86,24 +86,30 @@ class SourceTree:
         except OSError:
             return []
 
-    def walk(self, path: str, what: str, skipped: frozenset[str] = frozenset()) -> Iterator[str]:
+    def walk(
+        self, path: str, what: str, skipped: frozenset[str] = frozenset(), *, empty: bool = False
+    ) -> Iterator[str]:
         """Every regular file below a directory of the tree: paths relative to it, sorted.
 
         Hidden and `skipped` names in the directory itself are passed over, further down they are not:
         LuaRocks uses `cp directory/*` and `find *` (LuaFileSystem, if it has that, sees them everywhere).
         Symlinks are followed inside the tree, a directory never twice on one way down. Devices, pipes and
-        dangling links are passed over. Raises BuildError for a symlink that leaves the tree.
+        dangling links are passed over. With `empty` directories in which nothing was found come too, with a
+        `/` at their end; the directory itself is "". Raises BuildError for a symlink that leaves the tree.
         """
         top = self.directory(path, what)
         if top is None:
             return
-        yield from self._walk(top, "", what, (os.path.realpath(top),), skipped)
+        for name in self._walk(top, "", what, (os.path.realpath(top),), skipped):
+            if empty or (name and not name.endswith("/")):
+                yield name
 
     def _walk(
         self, directory: str, prefix: str, what: str, above: tuple[str, ...], skipped: frozenset[str]
     ) -> Iterator[str]:
         with os.scandir(directory) as found:
             entries = sorted(found, key=lambda entry: entry.name)
+        nothing = True
         for entry in entries:
             name = prefix + entry.name
             if name.startswith(".") or name in skipped:
@@ -113,9 +119,13 @@ class SourceTree:
             if entry.is_dir():
                 real = os.path.realpath(entry.path) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
                 if real not in above:
+                    nothing = False
                     yield from self._walk(entry.path, name + "/", what, (*above, real), skipped)
             elif entry.is_file():
+                nothing = False
                 yield name
+        if nothing:
+            yield prefix
 
     def _check(self, absolute: str, path: str, what: str) -> None:
         """Raise BuildError if the real place of an existing path is outside the tree."""

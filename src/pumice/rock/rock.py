@@ -41,6 +41,8 @@ class Rock(Value):
     arch: str
     """`all`, or `linux-x86_64` and the like."""
     namespace: str | None = None
+    directories: tuple[str, ...] = ()
+    """Empty directories, by their path in the rock, sorted; outside of the sections that are deployed."""
 
     @property
     def name(self) -> str:

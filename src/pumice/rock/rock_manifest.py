@@ -10,12 +10,12 @@ from pumice.errors import LuaDataError, ManifestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pumice.lua.data import LuaTable
     from pumice.rock.rock import Rock
 
-__all__ = ["md5_hex", "read_rock_manifest", "rock_manifest_bytes", "rock_manifest_of"]
+__all__ = ["empty_directories", "md5_hex", "read_rock_manifest", "rock_manifest_bytes", "rock_manifest_of"]
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 _KEYWORDS = frozenset(
@@ -51,6 +51,29 @@ def read_rock_manifest(data: bytes, name: str) -> dict[str, str]:
     entries = _read_canonical(text)
     if entries is not None:
         return entries
+    return dict(_entries(_table(data, name), "", name, 1))
+
+
+def empty_directories(data: bytes, name: str) -> tuple[str, ...]:
+    """The directories that a rock_manifest lists with nothing in them, sorted. Raises ManifestError."""
+    if b"{}" not in data.translate(None, b" \t\r\n"):
+        return ()
+    table = _table(data, name)
+    for _ in _entries(table, "", name, 1):
+        pass  # every name is looked at
+    return tuple(sorted(_empty(table, "")))
+
+
+def _empty(table: LuaTable, prefix: str) -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            if value:
+                yield from _empty(value, f"{prefix}{key}/")
+            else:
+                yield f"{prefix}{key}"
+
+
+def _table(data: bytes, name: str) -> LuaTable:
     from pumice.lua.data import Limits, evaluate
 
     # As many entries as an archive may have members, and their directories.
@@ -61,7 +84,7 @@ def read_rock_manifest(data: bytes, name: str) -> dict[str, str]:
         raise ManifestError(f"{name} does not load: {error.message}", hint=_HINT) from error
     if not isinstance(table, dict):
         raise ManifestError(f"{name} has no table 'rock_manifest'", hint=_HINT)
-    return dict(_entries(table, "", name, 1))
+    return table
 
 
 def _entries(table: LuaTable, prefix: str, name: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -147,8 +170,8 @@ def _read_canonical(text: str) -> dict[str, str] | None:
     return None
 
 
-def rock_manifest_bytes(entries: Mapping[str, str]) -> bytes:
-    """The text that LuaRocks writes for these MD5s by path, byte for byte.
+def rock_manifest_bytes(entries: Mapping[str, str], directories: Iterable[str] = ()) -> bytes:
+    """The text that LuaRocks writes for these MD5s by path and empty directories, byte for byte.
 
     Raises ManifestError when one path is both a file and a directory.
     """
@@ -156,9 +179,9 @@ def rock_manifest_bytes(entries: Mapping[str, str]) -> bytes:
 
     root: LuaTable = {}
     for path, md5 in entries.items():
-        *directories, file = path.split("/")
+        *above, file = path.split("/")
         here = root
-        for directory in directories:
+        for directory in above:
             inner = here.setdefault(directory, {})
             if not isinstance(inner, dict):
                 raise ManifestError(f"'{path}' lies below a file of the same rock")
@@ -166,6 +189,13 @@ def rock_manifest_bytes(entries: Mapping[str, str]) -> bytes:
         if file in here:
             raise ManifestError(f"'{path}' is both a file and a directory of the same rock")
         here[file] = md5
+    for path in directories:
+        here = root
+        for directory in path.split("/"):
+            inner = here.setdefault(directory, {})
+            if not isinstance(inner, dict):
+                raise ManifestError(f"the directory '{path}' lies at or below a file of the same rock")
+            here = inner
     return format_globals({"rock_manifest": root}).encode("utf-8", "surrogateescape")
 
 
@@ -173,4 +203,4 @@ def rock_manifest_of(rock: Rock) -> bytes:
     """The rock_manifest of a rock: its files and its rockspec, not itself."""
     entries = {file.rock_path: file.md5 for file in rock.files}
     entries[f"{rock.name}-{rock.version}.rockspec"] = md5_hex(rock.rockspec.text)
-    return rock_manifest_bytes(entries)
+    return rock_manifest_bytes(entries, rock.directories)

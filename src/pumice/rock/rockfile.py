@@ -16,7 +16,7 @@ from pumice.errors import DataError
 from pumice.rock.content import Content
 from pumice.rock.filename import parse_rock_filename, rock_filename, rockspec_filename
 from pumice.rock.rock import Rock, RockFile
-from pumice.rock.rock_manifest import md5_hex, read_rock_manifest, rock_manifest_of
+from pumice.rock.rock_manifest import empty_directories, md5_hex, read_rock_manifest, rock_manifest_of
 from pumice.rock.rockspec import Rockspec, load_rockspec
 
 TYPE_CHECKING = False
@@ -67,14 +67,35 @@ def open_rock(
             raise refused(path, f"{shown(member.name)} must not be {_indefinite(member)}")
     del files[rockspec_name]
     listed: dict[str, str] | None = None
+    listed_directories: tuple[str, ...] = ()
     if files.pop(_MANIFEST, None):
-        listed = read_rock_manifest(archive.read(_MANIFEST), f"{path}: {_MANIFEST}")
+        manifest = archive.read(_MANIFEST)
+        listed = read_rock_manifest(manifest, f"{path}: {_MANIFEST}")
+        listed_directories = empty_directories(manifest, f"{path}: {_MANIFEST}")
         _check_listed(archive, listed, rockspec, rockspec_name)
     namespace = _namespace(archive) if files.pop(_NAMESPACE, None) else None
     rock_files = tuple(
         sorted(_rock_files(archive, files.values(), listed), key=lambda f: (f.section, f.path))
     )
-    return Rock(rockspec, rock_files, name.arch, namespace)
+    named = (member.name for member in archive.members if member.kind == "directory")
+    directories = _empty_directories(archive, (*named, *listed_directories))
+    return Rock(rockspec, rock_files, name.arch, namespace, directories)
+
+
+def _empty_directories(archive: ZipArchive, named: Collection[str]) -> tuple[str, ...]:
+    """Those of the directories that stay empty; what is deployed has none.
+
+    LuaRocks lists them in rock_manifest, and packs them where it has the program `zip`; here both count.
+    """
+    files = {member.name for member in archive.members if member.kind != "directory"}
+    filled = {parent for name in (*files, *named) for parent in _parents(name)}
+    empty = {name for name in named if name.partition("/")[0] not in _DEPLOYED}
+    return tuple(sorted(empty - files - filled))
+
+
+def _parents(name: str) -> Iterator[str]:
+    while name := name.rpartition("/")[0]:
+        yield name
 
 
 def _root_rockspec(archive: ZipArchive, name: RockName, platforms: Collection[str]) -> tuple[Rockspec, str]:
@@ -151,7 +172,7 @@ def write_rock(rock: Rock, path: str) -> None:
     if rock.namespace is not None:
         namespace = rock.namespace.encode()
         entries.append(Entry(_NAMESPACE, lambda: namespace))
-    write_zip(path, entries)
+    write_zip(path, entries, directories=rock.directories)
 
 
 def _checked(rock: Rock, file: RockFile) -> Callable[[], bytes]:

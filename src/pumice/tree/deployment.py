@@ -60,6 +60,8 @@ class Deployment:
         name, version = rock.name, rock.version
         for file in rock.files:
             layout.check_path(file.rock_path, f"{name} {version}")
+        for path in rock.directories:
+            layout.check_path(path, f"{name} {version}")
         if self._manifest.has(name, version) or self._view.kind(layout.rock_dir(self._tree, name, version)):
             self._take_away(name, version, replaced_by={file.rock_path: file.md5 for file in rock.files})
         self._fill_rock_dir(rock, no_doc=no_doc)
@@ -84,6 +86,9 @@ class Deployment:
             if file.section in ("lua", "lib") or (no_doc and file.section in _DOCUMENTATION):
                 continue
             put(f"{directory}/{file.rock_path}", file.content, 0o755 if file.executable else 0o644)
+        for path in rock.directories:
+            if not (no_doc and path.partition("/")[0] in _DOCUMENTATION):
+                self._overlay.make(f"{directory}/{path}")
         put(layout.rockspec_path(self._tree, name, version), Content.of_bytes(rock.rockspec.text), 0o644)
         put(
             layout.rock_manifest_path(self._tree, name, version),

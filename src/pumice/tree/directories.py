@@ -30,6 +30,8 @@ class Directories:
         for path, file in effect.files.items():
             if file is not None:
                 self._need(os.path.dirname(path), known)
+        for directory in effect.directories:
+            self._need(directory, known)
 
     def _need(self, directory: str, known: set[str]) -> None:
         if directory in known:

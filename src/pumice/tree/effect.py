@@ -11,7 +11,7 @@ import stat
 
 from pumice.base.value import Value
 from pumice.errors import TreeError
-from pumice.tree.steps import Delete, Move, Prune, Put
+from pumice.tree.steps import Delete, Make, Move, Prune, Put
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,17 +36,22 @@ class Effect(Value):
     before: Mapping[str, os.stat_result]
     """What is at these paths now, without those where nothing is."""
     prunes: tuple[tuple[str, str], ...]
+    directories: tuple[str, ...] = ()
+    """What is to exist besides those of the files."""
 
 
 def effect_of(steps: Sequence[Step]) -> Effect:
     """The effect of the steps on the disk as it is now. Raises TreeError when they cannot be, and OSError."""
     files: dict[str, Put | Kept | None] = {}
     prunes: dict[tuple[str, str], None] = {}
+    directories: dict[str, None] = {}
     for step in steps:
         match step:
             case Put():
                 files.pop(step.path, None)
                 files[step.path] = step
+            case Make():
+                directories[step.path] = None
             case Move():
                 moved = files.get(step.source, Kept(step.source))
                 if moved is None:
@@ -72,4 +77,4 @@ def effect_of(steps: Sequence[Step]) -> Effect:
         if file is None and stat.S_ISDIR(status.st_mode):
             raise TreeError(f"cannot delete {path}: it is a directory")
         before[path] = status
-    return Effect(files, before, tuple(prunes))
+    return Effect(files, before, tuple(prunes), tuple(directories))

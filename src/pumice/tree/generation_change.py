@@ -12,7 +12,7 @@ from pumice.rock.content import Content
 from pumice.tree.generations import RECORD
 from pumice.tree.journal import inside
 from pumice.tree.lock import PRIVATE
-from pumice.tree.steps import Delete, Move, Prune, Put
+from pumice.tree.steps import Delete, Make, Move, Prune, Put
 from pumice.tree.store import Damaged, Store
 
 TYPE_CHECKING = False
@@ -44,6 +44,7 @@ class GenerationChange:
         self._files: dict[str, Blob] = {}
         self._damaged: dict[str, Blob] = {}
         self._directories: dict[str, None] = {}
+        self._wanted: dict[str, None] = {}
         self._open = False
 
     @property
@@ -118,13 +119,12 @@ class GenerationChange:
         self._directories[place] = None
         if not self._parent:
             return
+        parent = self._tree.generation(self._parent)
+        for path in parent.directories:
+            self._want(self._own(path))
         commands = self._tree.spec_of(self._number).bin_dir[len(place) + 1 :] + "/"
-        for path, blob in self._tree.generation(self._parent).files.items():
-            target = os.path.join(place, path)
-            if not inside(target, (place,)):
-                raise TreeError(
-                    f"the record of generation {self._parent} names {path}, which is outside of it"
-                )
+        for path, blob in parent.files.items():
+            target = self._own(path)
             self._need(os.path.dirname(target))
             try:
                 if path.startswith(commands):
@@ -134,6 +134,19 @@ class GenerationChange:
                 self._damaged[path] = blob
             else:
                 self._files[path] = blob
+
+    def _own(self, path: str) -> str:
+        """Where a path of the parent's record is here. Raises TreeError if it leads outside."""
+        place = self._tree.place(self._number)
+        target = os.path.join(place, path)
+        if not inside(target, (place,)):
+            raise TreeError(f"the record of generation {self._parent} names {path}, which is outside of it")
+        return target
+
+    def _want(self, directory: str) -> None:
+        """The directory is there, and in the record if it stays empty."""
+        self._need(directory)
+        self._wanted[self._relative(directory)] = None
 
     def _readdressed(self, blob: Blob) -> Blob:
         """A command's wrapper names its tree; that of a generation names its own."""
@@ -154,6 +167,8 @@ class GenerationChange:
                 self._store.link(blob, step.path)
                 self._damaged.pop(path, None)
                 self._files[path] = blob
+            case Make():
+                self._want(step.path)
             case Move():
                 source, target = self._relative(step.source), self._relative(step.target)
                 if source in self._damaged:
@@ -229,6 +244,7 @@ class GenerationChange:
             "added": list(added),
             "removed": list(removed),
             "files": {path: (blob.key, blob.size) for path, blob in sorted(self._files.items())},
+            "directories": sorted(path for path in self._wanted if self._is_empty(path)),
         }
         path = os.path.join(self._tree.place(self._number), RECORD)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -236,6 +252,12 @@ class GenerationChange:
             write_all(descriptor, json.dumps(record).encode())
         finally:
             os.close(descriptor)
+
+    def _is_empty(self, path: str) -> bool:
+        try:
+            return not os.listdir(os.path.join(self._tree.place(self._number), path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _make_durable(self) -> None:
         """All of the new generation is on the disk, in an order that never names what is not there."""

@@ -48,6 +48,8 @@ class Generation(Value):
     removed: tuple[tuple[str, str], ...]
     files: Mapping[str, Blob]
     """Every file, by its path in the generation."""
+    directories: tuple[str, ...] = ()
+    """Those without a file in them that a rock wants all the same."""
 
 
 class Damage(Value):
@@ -173,6 +175,8 @@ class GenerationTree:
                 tuple((str(name), str(version)) for name, version in data["added"]),
                 tuple((str(name), str(version)) for name, version in data["removed"]),
                 {str(file): Blob(str(key), int(size)) for file, (key, size) in data["files"].items()},
+                # generations of before had none
+                tuple(str(directory) for directory in data.get("directories", ())),
             )
         except FileNotFoundError:
             raise TreeError(

@@ -10,6 +10,7 @@ from pumice.rock.rock import Rock, RockFile
 from pumice.rock.rock_manifest import md5_hex, read_rock_manifest
 from pumice.rock.rockspec import load_rockspec
 from pumice.tree import layout
+from pumice.tree.view import walk_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,19 @@ def open_installed(tree: TreeSpec, name: str, version: str, platforms: Sequence[
         if file is not None:
             files.append(file)
     files.sort(key=lambda file: (file.section, file.path))
-    return Rock(rockspec, tuple(files), _arch(files), _namespace(tree, name, version))
+    namespace = _namespace(tree, name, version)
+    return Rock(rockspec, tuple(files), _arch(files), namespace, _empty_directories(directory))
+
+
+def _empty_directories(directory: str) -> tuple[str, ...]:
+    """Those of a rock's own directory in which there is nothing."""
+    files, directories = walk_files(directory)
+    filled = {os.path.dirname(path) for path in (*files, *directories)}
+    return tuple(
+        path
+        for path in directories
+        if path not in filled and path.partition("/")[0] not in layout.DEPLOYED_SECTIONS
+    )
 
 
 def _file(tree: TreeSpec, rock: tuple[str, str], section: str, path: str, md5: str) -> RockFile | None:

@@ -11,7 +11,7 @@ from posixpath import dirname
 from pumice.base.value import Value
 from pumice.errors import TreeError
 from pumice.rock.content import Content
-from pumice.tree.steps import Delete, Move, Prune, Put
+from pumice.tree.steps import Delete, Make, Move, Prune, Put
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Overlay:
         self._now: dict[str, _Kept | _New | None] = {}
         self._directories: dict[str, bool] = {}
         self._emptied: list[str] = []
+        self._made: dict[str, None] = {}
 
     def exists(self, path: str) -> bool:
         """Whether a file (or link) will be at `path`."""
@@ -67,6 +68,16 @@ class Overlay:
         self._check_place(path)
         self._now[path] = _New(content, mode)
 
+    def make(self, path: str) -> None:
+        """The directory `path` comes to be. Raises TreeError if a file is in its place."""
+        if self.exists(path):
+            raise TreeError(
+                f"{path} is a file, and a directory of that name is to be installed",
+                hint="Remove the rock or the file that is in the way.",
+            )
+        self._check_above(path)
+        self._made[path] = None
+
     def move(self, source: str, target: str) -> None:
         """The file at `source` gets another name."""
         self._check_place(target)
@@ -87,6 +98,8 @@ class Overlay:
                 self._now[full] = None
         for full in [each for each in self._now if each.startswith(path + "/")]:
             self._now[full] = None
+        for full in [each for each in self._made if each.startswith(path + "/")]:
+            del self._made[full]
         if self._view.kind(path) == "directory":
             self._emptied += [path, *(f"{path}/{directory}" for directory in directories)]
 
@@ -116,28 +129,37 @@ class Overlay:
             if path not in moves and isinstance(file := self._now[path], _Kept) and file.origin != path
         ]
         left = [*vanished, *moves]
-        final = {dirname(path) for path, file in self._now.items() if file is not None}
+        final = {dirname(path) for path, file in self._now.items() if file is not None}.union(self._made)
+        made = tuple(Make(path) for path in self._made if self._view.kind(path) != "directory")
         emptied = {directory for path in left if (directory := dirname(path)) not in final}
         empty = sorted(emptied.union(self._emptied) - final, key=lambda each: (-each.count("/"), each))
-        prunes = [Prune(each, stop(each)) for each in empty if stop(each) != each]
+        prunes = [Prune(each, end) for each in empty if (end := self._made_above(each) or stop(each)) != each]
         deletes = [Delete(path) for path in sorted(vanished)]
         before = [Delete(path) for path in overwritten]
         ordered_moves = _in_order(moves, self.free_backup)
         if self._in_the_way(puts, ordered_moves, {*left}):
-            return (*before, *deletes, *ordered_moves, *prunes, *puts)
-        return (*before, *ordered_moves, *puts, *deletes, *prunes)
+            return (*before, *deletes, *ordered_moves, *prunes, *puts, *made)
+        return (*before, *ordered_moves, *puts, *made, *deletes, *prunes)
+
+    def _made_above(self, path: str) -> str | None:
+        """The nearest directory above that is to stay, though nothing is in it."""
+        while path := dirname(path) if path != "/" else "":
+            if path in self._made:
+                return path
+        return None
 
     def _in_the_way(self, puts: list[Put], moves: list[Move], left: set[str]) -> bool:
         """Whether a file must go before a directory can take its name, or the reverse."""
         if not left:
             return False
         targets = [put.path for put in puts] + [move.target for move in moves]
+        targets += [f"{path}/" for path in self._made]
         for directory in {dirname(path) for path in targets}:
             while len(directory) > 1:
                 if directory in left:
                     return True
                 directory = dirname(directory)
-        return any(self._view.kind(path) == "directory" for path in targets)
+        return any(self._view.kind(path) == "directory" for path in targets if not path.endswith("/"))
 
     def _check_place(self, path: str) -> None:
         if path not in self._now and self._view.kind(path) == "directory":
@@ -148,6 +170,9 @@ class Overlay:
                     f"{path} is a directory, and a file of that name is to be installed",
                     hint="Remove the rock or the directory that is in the way.",
                 )
+        self._check_above(path)
+
+    def _check_above(self, path: str) -> None:
         directory = dirname(path)
         if self._directories.get(directory):
             return

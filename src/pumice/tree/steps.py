@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.rock.content import Content
 
-__all__ = ["Delete", "Move", "Prune", "Put", "Step"]
+__all__ = ["Delete", "Make", "Move", "Prune", "Put", "Step"]
 
 
 class Put(Value):
@@ -22,6 +22,12 @@ class Put(Value):
     content: Content
     mode: int
     """0o644 or 0o755; the process's umask is applied."""
+
+
+class Make(Value):
+    """The directory `path` exists (0755), though no file may be in it; missing ones above it are made."""
+
+    path: str
 
 
 class Move(Value):
@@ -44,4 +50,4 @@ class Prune(Value):
     stop: str
 
 
-Step = Put | Move | Delete | Prune
+Step = Put | Make | Move | Delete | Prune

@@ -65,7 +65,7 @@ def commit(
         effect = effect_of(steps)
     except OSError as error:
         raise translate(error, f"look at {root}") from error
-    if not effect.files:
+    if not effect.files and not effect.directories:
         if before_finish is not None:
             before_finish()
         try:
@@ -181,7 +181,7 @@ class _Transaction:
 
     def stage(self, effect: Effect) -> None:
         """State 1. Raises OSError, TreeError, and what reading a content raises."""
-        for path in effect.files:
+        for path in (*effect.files, *effect.directories):
             if not inside(path, self._places) or inside(path + "/x", (self._private,)):
                 raise TreeError(f"refusing to write {path}: it is outside of the tree {self.root}")
         if not os.path.isdir(self._private):

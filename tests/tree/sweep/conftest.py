@@ -20,7 +20,7 @@ import pytest
 from pumice.base.config import TreeSpec
 from pumice.rock.content import Content
 from pumice.tree.kinds import open_tree
-from pumice.tree.steps import Delete, Move, Prune, Put
+from pumice.tree.steps import Delete, Make, Move, Prune, Put
 
 WRITING = [
     "open",
@@ -185,6 +185,7 @@ def first_rocks(spec: TreeSpec):
         put(f"{spec.rocks_dir}/a/1.0-1/a-1.0-1.rockspec", "a"),
         put(f"{spec.rocks_dir}/a/1.0-1/rock_manifest", "a"),
         put(f"{spec.rocks_dir}/a/1.0-1/doc/README", "read"),
+        Make(f"{spec.rocks_dir}/a/1.0-1/data/empty"),
         put(f"{spec.rocks_dir}/b/1.0-1/b-1.0-1.rockspec", "b"),
         put(f"{spec.lua_dir}/a.lua", "return 'a 1.0'"),
         put(f"{spec.lua_dir}/a/util.lua", "return 'util 1.0'"),
@@ -199,6 +200,7 @@ def install(spec: TreeSpec):
         put(f"{spec.rocks_dir}/c/2.0-1/c-2.0-1.rockspec", "c"),
         put(f"{spec.rocks_dir}/c/2.0-1/rock_manifest", "c"),
         put(f"{spec.rocks_dir}/c/2.0-1/conf/c.conf", "c" * 5000),
+        Make(f"{spec.rocks_dir}/c/2.0-1/data/empty"),
         put(f"{spec.lua_dir}/c/deep/er/c.lua", "return 'c'"),
         put(f"{spec.lib_dir}/c.so", "\x7fELF", 0o755),
         put(f"{spec.bin_dir}/c", "#!/bin/sh", 0o755),
@@ -219,6 +221,8 @@ def upgrade(spec: TreeSpec):
         Delete(f"{spec.rocks_dir}/a/1.0-1/rock_manifest"),
         Delete(f"{spec.rocks_dir}/a/1.0-1/doc/README"),
         Prune(f"{spec.rocks_dir}/a/1.0-1/doc", spec.rocks_dir),
+        Prune(f"{spec.rocks_dir}/a/1.0-1/data/empty", spec.rocks_dir),
+        Make(f"{spec.rocks_dir}/a/2.0-1/data/empty"),
         put(f"{spec.rocks_dir}/manifest", "two rocks, one newer"),
     ]
 
@@ -235,6 +239,7 @@ def remove(spec: TreeSpec):
         Delete(f"{spec.rocks_dir}/a/1.0-1/rock_manifest"),
         Delete(f"{spec.rocks_dir}/a/1.0-1/doc/README"),
         Prune(f"{spec.rocks_dir}/a/1.0-1/doc", spec.rocks_dir),
+        Prune(f"{spec.rocks_dir}/a/1.0-1/data/empty", spec.rocks_dir),
         put(f"{spec.rocks_dir}/manifest", "one rock"),
     ]
 
