@@ -64,10 +64,34 @@ def test_a_first_shipment_that_fails_leaves_an_empty_node(ship: Any, command: An
     assert command(f"--tree={plugin}/.pumice/node", "list", "--porcelain") == 0
     assert command.output == ""
     assert command(f"--tree={plugin}/.pumice/node", "history", "--json") == 0
-    assert [json.loads(line)["number"] for line in command.output.splitlines()] == [1]
+    (only,) = [json.loads(line) for line in command.output.splitlines()]
+    assert (only["number"], only["current"]) == (1, False)
+    assert only["rolled_back"].startswith("request-stamp does not load: ")
     shutil.copy(EXAMPLE / HANDLER, plugin / HANDLER)
     assert ship() == 0
     assert current(plugin) == "2"
+
+
+def test_history_marks_the_shipment_that_failed_and_rollback_passes_it_over(
+    ship: Any, command: Any, plugin: Path
+) -> None:
+    """Good, broken, good: `rollback` leads from the third to the first."""
+    whole = (plugin / HANDLER).read_bytes()
+    assert ship() == 0
+    break_it(plugin)
+    assert ship("--no-check") == 1
+    (plugin / HANDLER).write_bytes(whole + b"-- more\n")
+    assert ship() == 0
+    node = f"--tree={plugin}/.pumice/node"
+    assert command(node, "history") == 0
+    lines = command.output.splitlines()
+    assert ["(rolled back: request-stamp does not load: " in line for line in lines] == [False, True, False]
+    assert [line[0] for line in lines] == [" ", " ", "*"]
+    assert command(node, "rollback") == 0
+    assert current(plugin) == "1"
+    assert command(node, "history", "--json") == 0
+    told = [json.loads(line)["rolled_back"] for line in command.output.splitlines()]
+    assert [bool(each) for each in told] == [False, True, False]
 
 
 def test_a_rock_without_a_plugin_never_reaches_the_node(command: Any, tmp_path: Path) -> None:

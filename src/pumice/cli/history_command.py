@@ -17,7 +17,8 @@ __all__ = ["COMMAND", "run"]
 COMMAND = Command(
     "history",
     "List the generations of a generation tree.",
-    description="Lists the generations of a generation tree, the newest last; the current one has a star.",
+    description="Lists the generations of a generation tree, the newest last; the current one has a star. One "
+    "that `ship` left again, since the plugin did not load, says so.",
     options=(JSON,),
 )
 
@@ -41,11 +42,14 @@ def run(arguments: Arguments, session: Session) -> int:
                 "command": generation.command,
                 "added": added,
                 "removed": removed,
+                "rolled_back": generation.rejected or None,
             }
             session.terminal.print(json.dumps(facts))
         else:
             star = "*" if generation.number == current else " "
             changes = ", ".join([f"+{rock}" for rock in added] + [f"-{rock}" for rock in removed])
             line = f"{star} {generation.number:>4}  {when}  {generation.command:<10}  {changes}"
+            if generation.rejected:
+                line += f"  (rolled back: {generation.rejected})"
             session.terminal.print(line.rstrip())
     return EXIT_OK

@@ -160,8 +160,6 @@ def _install_and_prove(made: Shipped, names: Sequence[str], config: Config, prog
     shipped = made.replace(node=config.tree.root, plugins=plugins)
     if shipped.ok:
         return shipped
-    if before:
-        tree.rollback(before, timeout=config.lock_timeout)
-    else:
-        tree.clear(timeout=config.lock_timeout)
+    why = "; ".join(f"{each.name} does not load: {each.error}" for each in plugins if not each.ok)
+    tree.reject(why, before, timeout=config.lock_timeout)
     return shipped.replace(rolled_back=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pumice.base.disk import remove_tree, sync_directory, translate, write_all
+from pumice.base.disk import remove_tree, sync_directory, translate, write_all, write_atomic
 from pumice.base.signals import Deferred
 from pumice.base.value import Value
 from pumice.errors import PermissionDenied, PumiceError, TreeError
@@ -33,6 +33,9 @@ __all__ = ["RECORD", "Collected", "Damage", "Generation", "GenerationTree"]
 RECORD = "generation.json"
 """The record in a generation's directory; a generation without it is not complete."""
 _MARKER = "building"
+_LONGEST_REASON = 300
+_REJECTED = "rejected"
+"""A file in a generation's directory that says why it was left again; the record itself never changes."""
 
 
 class Generation(Value):
@@ -50,6 +53,8 @@ class Generation(Value):
     """Every file, by its path in the generation."""
     directories: tuple[str, ...] = ()
     """Those without a file in them that a rock wants all the same."""
+    rejected: str = ""
+    """Why the tree was taken back from it by the command that made it; empty for a sound one."""
 
 
 class Damage(Value):
@@ -177,6 +182,7 @@ class GenerationTree:
                 {str(file): Blob(str(key), int(size)) for file, (key, size) in data["files"].items()},
                 # generations of before had none
                 tuple(str(directory) for directory in data.get("directories", ())),
+                self._why_rejected(number),
             )
         except FileNotFoundError:
             raise TreeError(
@@ -188,6 +194,38 @@ class GenerationTree:
             raise TreeError(
                 f"{path} is damaged", hint="choose another generation with `pumice rollback N`"
             ) from error
+
+    def _why_rejected(self, number: int) -> str:
+        try:
+            with open(
+                os.path.join(self.place(number), _REJECTED), encoding="utf-8", errors="replace"
+            ) as file:
+                return file.read().strip() or "rejected"
+        except FileNotFoundError:
+            return ""
+
+    def reject(self, why: str, before: int, *, timeout: float = 60.0) -> None:
+        """The current generation is left for `before` (0: none), and marked with the reason, in one line."""
+        with self.lock("pumice rollback", timeout, False):
+            self.recover()
+            rejected = self.current
+            try:
+                with Deferred():
+                    self._go_back(before)
+                    if rejected:
+                        path = os.path.join(self.place(rejected), _REJECTED)
+                        line = " ".join(why.split())[:_LONGEST_REASON]
+                        write_atomic(path, line.encode("utf-8", "replace") + b"\n")
+            except OSError as error:
+                raise translate(error, f"roll {self.root} back") from error
+
+    def _go_back(self, number: int) -> None:
+        link = os.path.join(self.root, "current")
+        if number:
+            self.swap(number)
+        elif os.path.islink(link):
+            os.unlink(link)
+            sync_directory(self.root)
 
     def rollback(
         self, number: int | None = None, *, timeout: float = 60.0, force_lock: bool = False
@@ -204,18 +242,6 @@ class GenerationTree:
             except OSError as error:
                 raise translate(error, f"roll {self.root} back") from error
         return generation
-
-    def clear(self, *, timeout: float = 60.0) -> None:
-        """No generation is current, as before the first one; those that there are stay in the history."""
-        with self.lock("pumice rollback", timeout, False):
-            self.recover()
-            link = os.path.join(self.root, "current")
-            try:
-                if os.path.islink(link):
-                    os.unlink(link)
-                    sync_directory(self.root)
-            except OSError as error:
-                raise translate(error, f"roll {self.root} back") from error
 
     def collect(
         self, *, keep: int | None = None, timeout: float = 60.0, force_lock: bool = False
@@ -355,7 +381,7 @@ class GenerationTree:
 
     def _before_current(self) -> int:
         current = self.current
-        older = [each.number for each in self.history() if each.number < current]
+        older = [each.number for each in self.history() if each.number < current and not each.rejected]
         if not older:
             raise TreeError(f"{self.root} has no generation before {current}", hint="see `pumice history`")
         parent = self.generation(current).parent
