@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
-from pumice.base.disk import make_directories, write_atomic
+from pumice.base.disk import make_directories, translate, write_atomic
 from pumice.base.value import Value
 from pumice.errors import BuildError
 from pumice.kong.kong_version import Gateway
@@ -101,7 +101,7 @@ def write_gateway(
         for name in sorted(os.listdir(source)):
             if name.endswith(".lua"):
                 with open(os.path.join(source, name), "rb") as file:
-                    write_atomic(os.path.join(lua, name), file.read())
+                    _put(os.path.join(lua, name), file.read())
     gateway = Gateway(".".join(version.split(".")[:2]))
     prefix = prefix or os.path.join(directory, "prefix")
     settings = {
@@ -121,7 +121,7 @@ def write_gateway(
     kong = os.path.join(directory, "bin", "kong")
     command = f"{_shell(programs.luajit)} {_shell(os.path.join(lua, 'command.lua'))}"
     script = f'#!/bin/sh\n# A stand-in for Kong, written by Pumice. This is not Kong.\nexec {command} "$@"\n'
-    write_atomic(kong, script.encode("utf-8", "surrogateescape"), 0o755)
+    _put(kong, script.encode("utf-8", "surrogateescape"), 0o755)
     return StandIn(directory=directory, kong=kong, version=version, prefix=prefix)
 
 
@@ -133,7 +133,17 @@ def write_conf(path: str, properties: Mapping[str, str | int]) -> str:
 
 
 def _write(directory: str, name: str, text: str) -> None:
-    write_atomic(os.path.join(directory, name), text.encode("utf-8", "surrogateescape"))
+    _put(os.path.join(directory, name), text.encode("utf-8", "surrogateescape"))
+
+
+def _put(path: str, data: bytes, mode: int = 0o644) -> None:
+    """Writes a file of something that is thrown away: it need not outlive a power cut."""
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+        os.chmod(path, mode)
+    except OSError as error:
+        raise translate(error, f"write {path}") from error
 
 
 def _facts(version: str, gateway: Gateway) -> dict[str, object]:

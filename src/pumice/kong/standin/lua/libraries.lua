@@ -12,7 +12,7 @@ local preload = {
   ["cjson"] = function() return json.plain end,
   ["cjson.safe"] = function() return json.safe end,
   ["kong.db.schema.typedefs"] = function()
-    return run("typedefs", null, setmetatable({}, { __mode = "k" }), facts)
+    return run("typedefs", null, setmetatable({}, { __mode = "k" }), facts, inert.touch)
   end,
 }
 

@@ -27,7 +27,13 @@ function make.system() return run("system") end
 function make.json() return run("json", null) end
 function make.yaml() return run("yaml", null, part("json").array_mt) end
 function make.words() return run("words") end
-function make.schema() return run("schema", null, part("words"), assert(loadfile(directory .. "/metaschema.lua"))()) end
+function make.schema()
+  local function entity_checks(check_field)
+    return run("entity_checks", null, check_field)
+  end
+  local metaschema = assert(loadfile(directory .. "/metaschema.lua"))()
+  return run("schema", null, part("words"), metaschema, part("inert"), entity_checks)
+end
 function make.plugins() return run("plugins", null, part("schema"), part("settings").bundled) end
 function make.conf() return run("conf", part("system"), part("settings")) end
 function make.nginx_conf() return run("nginx_conf", part("conf"), part("settings")) end

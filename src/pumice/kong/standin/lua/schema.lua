@@ -1,8 +1,8 @@
 -- Values held against field definitions, and a plugin's schema against what a gateway demands of one.
--- Takes null, the words and the metaschema (a definition written out by Python). Unlike the judge of `check`
--- it calls the plugin's own functions, as a gateway does.
+-- Takes null, the words, the metaschema (a definition written out by Python), `inert`, whose values say nothing,
+-- and what makes the checks over several fields.
 
-local null, violation, metaschema = ...
+local null, violation, metaschema, inert, entity_checks = ...
 local concat = table.concat
 local error, ipairs, next, pairs, pcall, rawget, tostring, type = error, ipairs, next, pairs, pcall, rawget, tostring,
   type
@@ -34,14 +34,6 @@ local function among(value, values)
     end
   end
   return false
-end
-
-local function quoted_list(values)
-  local parts = {}
-  for index, value in ipairs(values) do
-    parts[index] = type(value) == "table" and "(" .. quoted_list(value) .. ")" or "'" .. shown(value) .. "'"
-  end
-  return concat(parts, ", ")
 end
 
 local function size(value)
@@ -129,16 +121,22 @@ end
 
 local function fields_of(schema)
   local found = {}
+  if inert.is(schema.fields) then
+    return found
+  end
   for _, entry in ipairs(schema.fields) do
-    local name, field = next(entry)
-    if type(field) == "table" then
-      found[name] = field
+    if type(entry) == "table" and not inert.is(entry) then
+      for name, field in pairs(entry) do
+        if type(field) == "table" and not inert.is(field) then
+          found[name] = field
+        end
+      end
     end
   end
   return found
 end
 
-local check_entity, check_field, filled
+local check_entity, check_field, filled, run_checks
 
 local function check_typed(field, value)
   local kind = field.type
@@ -147,6 +145,9 @@ local function check_typed(field, value)
       return expected[kind]
     end
     local problems
+    if type(field.elements) ~= "table" then
+      error("attempt to index field 'elements' (a nil value)", 0)
+    end
     for index, item in ipairs(value) do
       local problem = item == null and REQUIRED or check_field(field.elements, item)
       if problem then
@@ -158,6 +159,8 @@ local function check_typed(field, value)
   elseif kind == "map" then
     if type(value) ~= "table" then
       return expected.map
+    elseif type(field.keys) ~= "table" or type(field.values) ~= "table" then
+      error("attempt to index field 'keys' (a nil value)", 0)
     end
     for key, item in pairs(value) do
       local problem = check_field(field.keys, key) or check_field(field.values, item)
@@ -185,6 +188,9 @@ end
 function check_field(field, value)
   if value == nil then
     value = null
+  end
+  if inert.is(value) or inert.is(field) then
+    return nil
   end
   local own = type(field.err) == "string" and field.err or nil
   if value == null then
@@ -219,81 +225,7 @@ function check_field(field, value)
   end
 end
 
-local function at(entity, path)
-  for part in path:gmatch("[^.]+") do
-    if type(entity) ~= "table" then
-      return nil
-    end
-    entity = entity[part]
-  end
-  return entity
-end
-
-local function present(entity, names)
-  local count = 0
-  for _, name in ipairs(names) do
-    local value = at(entity, name)
-    if value ~= nil and value ~= null then
-      count = count + 1
-    end
-  end
-  return count
-end
-
-local checkers = {}
-
-function checkers.at_least_one_of(entity, names)
-  return present(entity, names) == 0 and "at least one of these fields must be non-empty: " .. quoted_list(names)
-end
-
-function checkers.only_one_of(entity, names)
-  local count = present(entity, names)
-  return count ~= 1 and "exactly one of these fields must be non-empty: " .. quoted_list(names)
-end
-
-function checkers.mutually_exclusive(entity, names)
-  return present(entity, names) > 1 and "only one or none of these fields must be set: " .. quoted_list(names)
-end
-
-function checkers.mutually_required(entity, names)
-  local count = present(entity, names)
-  return count > 0 and count < #names and "all or none of these fields must be set: " .. quoted_list(names)
-end
-
-function checkers.conditional(entity, rule)
-  local given = at(entity, rule.if_field)
-  if given == nil or given == null or check_field({ type = "any", eq = rule.if_match.eq, one_of = rule.if_match.one_of,
-    match = rule.if_match.match, required = rule.if_match.required }, given) then
-    return false
-  end
-  local condition = {}
-  for key, value in pairs(rule.then_match) do
-    condition[key] = value
-  end
-  condition.type = "any"
-  local problem = check_field(condition, at(entity, rule.then_field))
-  return problem and { [rule.then_field] = problem, ["@entity"] = {
-    rule.then_err or ("failed conditional validation given value of field '%s'"):format(rule.if_field),
-  } }
-end
-
-function checkers.custom_entity_check(entity, rule)
-  if present(entity, rule.field_sources) < #rule.field_sources and not rule.run_with_missing_fields then
-    return false
-  end
-  local projection = {}
-  for _, name in ipairs(rule.field_sources) do
-    local inner, parent = name:match("([^.]+)$"), projection
-    for part in name:gmatch("([^.]+)%.") do
-      parent[part] = parent[part] or {}
-      parent = parent[part]
-    end
-    local value = at(entity, name)
-    parent[inner] = value == nil and null or value
-  end
-  local ok, why = rule.fn(projection)
-  return not ok and (why or "entity check failed")
-end
+run_checks = entity_checks(check_field)
 
 function check_entity(schema, entity)
   local known, problems = fields_of(schema), {}
@@ -315,23 +247,12 @@ function check_entity(schema, entity)
       problems[name] = REQUIRED
     end
   end
-  for _, check in ipairs(schema.entity_checks or {}) do
-    local name, argument = next(check)
-    local said = checkers[name] and checkers[name](entity, argument)
-    if type(said) == "table" then
-      for key, problem in pairs(said) do
-        problems[key] = problem
-      end
-    elseif said then
-      problems["@entity"] = problems["@entity"] or {}
-      table.insert(problems["@entity"], said)
-    end
-  end
+  run_checks(schema, entity, problems)
   return problems
 end
 
 local function copied(value)
-  if type(value) ~= "table" then
+  if type(value) ~= "table" or inert.is(value) then
     return value
   end
   local new = setmetatable({}, getmetatable(value))
@@ -358,7 +279,7 @@ local function in_context(field, value)
       return nil
     end
   end
-  if type(value) == "table" then
+  if type(value) == "table" and not inert.is(value) then
     if field.type == "record" then
       return filled(field, value)
     end
@@ -401,6 +322,41 @@ local companions = {
   json = { "json_schema" },
 }
 
+local numbers = { integer = true, number = true }
+local keys = { string = true, number = true, integer = true, foreign = true }
+local text, lists = { string = true }, { array = true, set = true }
+local only_on = {
+  between = numbers, len_eq = { array = true, set = true, string = true, map = true }, match = text,
+  one_of = { integer = true, number = true, string = true }, contains = lists, is_regex = text, timestamp = numbers,
+  uuid = text, unique = keys, unique_across_ws = keys, json_schema = { json = true },
+  abstract = {
+    string = true, number = true, integer = true, record = true, array = true, set = true, map = true,
+  },
+  transient = { string = true, number = true, integer = true, array = true, set = true, boolean = true },
+}
+
+local function has_field(schema, path)
+  local head, tail = path:match("^([^.]+)%.?(.*)$")
+  for _, entry in ipairs(schema.fields) do
+    if type(entry) == "table" and entry[head] ~= nil then
+      return tail == "" or entry[head].type == "foreign" or has_field(entry[head], tail)
+    end
+  end
+  return false
+end
+
+local function check_transformations(schema, found)
+  for index, transformation in ipairs(schema.transformations or {}) do
+    for _, part in ipairs { "input", "needs" } do
+      for place, name in ipairs(type(transformation) == "table" and transformation[part] or {}) do
+        if type(name) == "string" and not has_field(schema, name) then
+          found.transformations = { [part] = { [index] = { [place] = "invalid field name: " .. name } } }
+        end
+      end
+    end
+  end
+end
+
 local check_fields
 
 local function check_definition(name, field, found, depth)
@@ -413,8 +369,15 @@ local function check_definition(name, field, found, depth)
       found[name] = ("field of type '%s' must declare '%s'"):format(field.type, companion)
     end
   end
+  for attribute in pairs(field) do
+    if only_on[attribute] and not only_on[attribute][field.type] then
+      found[name] = ("field of type '%s' cannot have attribute '%s'"):format(field.type, attribute)
+    end
+  end
   for _, inner in ipairs { "elements", "keys", "values" } do
-    if type(field[inner]) == "table" then
+    if inert.is(field[inner]) then
+      -- nobody knows here
+    elseif type(field[inner]) == "table" then
       check_definition(name, field[inner], found, depth + 1)
     elseif field[inner] then
       found[name] = ("'%s' must be a table"):format(inner)
@@ -426,11 +389,15 @@ local function check_definition(name, field, found, depth)
 end
 
 function check_fields(schema, found, depth)
-  if depth > 24 then
+  if depth > 24 or inert.is(schema.fields) then
     return
   end
+  check_transformations(schema, found)
   for _, entry in ipairs(schema.fields) do
-    if type(entry) ~= "table" then
+    if inert.is(entry) then
+      -- nobody knows here
+      return
+    elseif type(entry) ~= "table" then
       found.fields = "each entry in fields must be a sub-table"
       return
     end
@@ -438,6 +405,8 @@ function check_fields(schema, found, depth)
     if name == nil then
       found.fields = "field entry table is empty"
       return
+    elseif inert.is(field) then
+      -- nobody knows here
     elseif type(field) == "table" then
       check_definition(name, field, found, depth)
     else
@@ -446,11 +415,32 @@ function check_fields(schema, found, depth)
   end
 end
 
+local entities = {}
+for name in ([[
+  ca_certificates certificates clustering_data_planes consumers filter_chains key_sets keys parameters plugins routes
+  services snis tags targets upstreams vaults workspaces
+]]):gmatch("%S+") do
+  entities[name] = true
+end
+
+local elements_of = { protocols = "string", tags = "string" }
 local parent = {
   id = "string", name = "string", instance_name = "string", created_at = "integer", updated_at = "integer",
   route = "foreign", service = "foreign", consumer = "foreign", config = "record", protocols = "set",
   enabled = "boolean", tags = "set",
 }
+
+-- A record without fields stops Kong when it goes through the nested records.
+local function check_nested_records(field)
+  if field.fields == nil then
+    error("attempt to index field 'fields' (a nil value)", 0)
+  end
+  for _, inner in pairs(fields_of(field)) do
+    if inner.type == "record" then
+      check_nested_records(inner)
+    end
+  end
+end
 
 -- Why a gateway refuses the schema of a plugin: Kong's words, or nil. May raise where Kong's own code fails.
 local function refused(plugin, schema)
@@ -467,9 +457,20 @@ local function refused(plugin, schema)
   if next(problems) then
     return violation(problems)
   end
+  for _, field in pairs(fields_of(schema)) do
+    if field.type == "foreign" and not entities[field.reference] then
+      return "error initializing schema for plugin: schema refers to an invalid foreign entity: "
+        .. tostring(field.reference)
+    end
+  end
   for name, field in pairs(fields_of(schema)) do
+    local wanted = elements_of[name]
     local wrong = not parent[name] and "cannot create a new field"
-      or field.type ~= parent[name] and "cannot change type in a specialized field"
+      or (field.type ~= parent[name] or wanted and (field.elements or {}).type ~= wanted)
+        and "cannot change type in a specialized field"
+    if name == "config" and not wrong then
+      check_nested_records(field)
+    end
     if wrong then
       return ("error initializing schema for plugin: error in definition of '%s': %s: %s"):format(plugin, name, wrong)
     end
