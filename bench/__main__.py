@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.cases import CASES, PUMICE, Case, Setting, Step
+from bench.checks import check_cases
 from bench.cluster import cluster_cases
 from bench.corpus import evaluate_corpus
 from bench.measure import CommandFailed, Cost, Samples, peak_memory, weigh
@@ -32,7 +33,12 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="pumice-bench-") as folder:
         setting = _setting(Path(folder), given)
         report = Report(_machine(setting))
-        for make, rows in {**CASES, **server_cases(shared), **cluster_cases()}.values():
+        for make, rows in {
+            **CASES,
+            **check_cases(shared),
+            **server_cases(shared),
+            **cluster_cases(),
+        }.values():
             if any(_wanted(row, given.only) for row in rows):
                 report.rows += _measured(make(setting), given, setting)
         if _wanted(CORPUS, given.only) and (shared / "corpus").is_dir():
@@ -104,7 +110,13 @@ def _machine(setting: Setting) -> dict[str, str]:
 def _measured(case: Case, given: argparse.Namespace, setting: Setting) -> Iterator[Row]:
     """All rows of a case. The sides take turns, and who begins changes from run to run."""
     rows = {
-        row: Row(row, case.targets[row], against=case.against, most_memory=case.most_memory)
+        row: Row(
+            row,
+            case.targets[row],
+            against=case.against,
+            most_memory=case.most_memory,
+            most_wall=case.most_wall,
+        )
         for row in case.rows
     }
     runs = given.runs if case.runs is None else min(given.runs, case.runs)

@@ -58,6 +58,8 @@ class Case:
     """The side that Pumice is compared with; empty: the fastest of all others, by wall time alone."""
     most_memory: float | None = None
     """Megabytes that no process of Pumice may go beyond."""
+    most_wall: float | None = None
+    """Milliseconds that Pumice may take, where no rival does the work."""
     rows: list[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,8 @@ class Row:
     """
     most_memory: float | None = None
     """Megabytes that no process of Pumice may go beyond."""
+    most_wall: float | None = None
+    """Milliseconds that Pumice may take, where no rival does the work."""
     memory: float = 0.0
     """Megabytes that Pumice took at most, where there is such a limit."""
 
@@ -62,6 +64,8 @@ class Row:
         ratios = [self.ratio("wall"), *([self.ratio("cpu")] if self.against else [])]
         if self.most_memory is not None and self.memory > self.most_memory:
             return "over"
+        if self.most_wall is not None and PUMICE in self.sides:
+            return "ok" if self.sides[PUMICE].wall <= self.most_wall else "over"
         if self.target is None or None in ratios:
             return ""
         return "ok" if all(ratio is not None and ratio <= self.target for ratio in ratios) else "over"
@@ -112,6 +116,8 @@ class Report:
             floor = row.sides.get(FLOOR)
             ratios = [_ratio(row.ratio("wall")), _ratio(row.ratio("cpu"))]
             target = "-" if row.target is None else f"≤ {row.target:g}"
+            if row.most_wall is not None:
+                target = f"≤ {row.most_wall:g} ms"
             others = [_ms(floor.wall) if floor else "-", f"{row.memory:.0f}" if row.memory else "-"]
             lines.append([row.name, *times, *others, *ratios, target, row.verdict])
         widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
@@ -150,6 +156,7 @@ def _row(row: Row) -> dict[str, object]:
         "against": row.rival,
         "memory": row.memory,
         "most_memory": row.most_memory,
+        "most_wall": row.most_wall,
         **{
             side: {
                 "wall": samples.wall,

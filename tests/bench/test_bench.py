@@ -70,6 +70,9 @@ def test_medians_ratios_and_verdicts(bench: Any) -> None:
     assert report.Row("x", 0.4, {}, "no").verdict == "failed"
     assert report.Row("x", 0.7, row.sides, memory=39, most_memory=40).verdict == "ok"
     assert report.Row("x", 0.7, row.sides, memory=41, most_memory=40).verdict == "over"
+    wall = row.sides["pumice"].wall
+    assert report.Row("x", None, row.sides, most_wall=wall + 1).verdict == "ok"
+    assert report.Row("x", None, row.sides, most_wall=wall - 1).verdict == "over"
     floor = {"pumice": samples(20), "luarocks": samples(90), "floor": samples(10)}
     assert report.Row("x", 1.1, floor, against="floor").verdict == "over"
     whole = report.Report({}, [row, report.Row("y", 0.4, row.sides)])
