@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
+import sys
+
 from pumice.cluster.events import event_json, event_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.cli.cluster_view import RolloutView
     from pumice.cli.terminal import Terminal
-    from pumice.cluster.events import Event
+    import sys
+
+from pumice.cluster.events import Event
     from pumice.cluster.plan import Plan
 
 __all__ = ["Teller"]
@@ -47,6 +53,7 @@ class Teller:
             self._view.feed(event)
         if self._json:
             self._terminal.print(event_json(event))
+            sys.stdout.flush()  # whoever reads the lines acts on them
             return
         line = event_line(event)
         failed = event.kind == "node" and event.state not in ("proved", "done", "reverted")
@@ -58,9 +65,18 @@ class Teller:
             return  # `done` follows
         if event.kind == "notice" or failed:
             self._terminal.message("notice", line)
-            for each in event.lines[-_LOG_LINES:]:
+            for each in _telling(event.lines):
                 self._terminal.message("notice", f"    {each}")
             if failed and event.hint:
                 self._terminal.message("notice", f"    next: {event.hint}")
         elif not self._quiet and line:
             self._terminal.message("info", line)
+            sys.stdout.flush()
+
+
+def _telling(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines of a node's log that tell why: from the last message of an error on, else the last ones."""
+    errors = [number for number, line in enumerate(lines) if "[error]" in line or "[emerg]" in line]
+    if errors and errors[-1] < len(lines) - _LOG_LINES:
+        return lines[errors[-1] : errors[-1] + _LOG_LINES]
+    return lines[-_LOG_LINES:]

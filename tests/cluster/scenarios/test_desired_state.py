@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fleetkit.claims import eventually, has, has_nothing, listed, modules, tidy
+from fleetkit.claims import eventually, has, has_nothing, listed, tidy
 from fleetkit.controller import Controller
 from fleetkit.fleet import CONTROL_PLANE, DATA_PLANE, DBLESS, TRADITIONAL, Fleet
 from fleetkit.plugins import HEADER, NAME
@@ -139,7 +139,7 @@ def test_rollback_goes_to_the_version_before_and_history_tells_it(
     has(fleet, one, "1.0.0")
     said = controller.run("cluster", "history", "--to", fleet.toml).ok().said
     assert "operator" in said
-    records = list((controller.work / ".pumice/rollouts").glob("*.json"))
+    records = list((fleet.folder / ".pumice/rollouts").glob("*.json"))
     assert len(records) == 4
     for node in fleet:
         assert list(node.path(f"{node.tree}/rollouts").glob("*.json"))
@@ -212,7 +212,7 @@ def test_status_as_json_tells_of_every_node(fleet: Fleet, controller: Controller
     controller.run("ship", plugin("1.0.0"), "--to", fleet.toml).ok()
     fleet[2].sshd.stop()
     status = controller.run("cluster", "status", "--to", fleet.toml, "--json").json
-    nodes = {node["name"]: node for node in status["nodes"]}
+    nodes = {node["node"]: node for node in status["nodes"]}
     assert set(nodes) == {"node-1", "node-2", "node-3"}
     assert [nodes[f"node-{number}"]["reachable"] for number in (1, 2, 3)] == [True, True, False]
     assert nodes["node-1"]["role"] == CONTROL_PLANE
@@ -225,7 +225,7 @@ def test_names_with_spaces_and_quotes_are_only_names(
     from fleetkit.plugins import write_plugin
 
     fleet.start([DBLESS, DBLESS])
-    odd = '/opt/it\'s $(touch /tmp/never) a "tree" & more'
+    odd = "/opt/a $(touch /tmp/never) `tree` & more"
     for node in fleet:
         node.tree = odd
         node.toml["tree"] = node.root.seen(odd)
@@ -234,5 +234,19 @@ def test_names_with_spaces_and_quotes_are_only_names(
     controller.run("ship", source, "--to", fleet.toml).ok()
     has(fleet, source, "1.0.0")
     assert not Path("/tmp/never").exists()
-    controller.run("cluster", "rollback", "node-1", "--to", fleet.toml)
-    assert modules(source) == fleet[1].plugin_files()
+    later = write_plugin(tmp_path / "later", "2.0.0")
+    controller.run("ship", later, "--to", fleet.toml).ok()
+    controller.run("cluster", "rollback", "node-1", "--to", fleet.toml).ok()
+    has([fleet[0]], source, "1.0.0")
+    has([fleet[1]], later, "2.0.0")
+
+
+@pytest.mark.parametrize("odd", ["/opt/it's", '/opt/a "tree"'])
+def test_a_tree_that_no_gateway_could_name_is_refused(
+    fleet: Fleet, controller: Controller, plugin: Plugin, odd: str
+) -> None:
+    fleet.start([DBLESS])
+    fleet[0].toml["tree"] = fleet[0].root.seen(odd)
+    fleet.write()
+    controller.run("ship", plugin("1.0.0"), "--to", fleet.toml).fails("node-1", "quotes")
+    has_nothing(fleet)

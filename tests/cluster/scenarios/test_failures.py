@@ -39,9 +39,9 @@ def test_a_node_that_is_down_may_be_left_out(fleet: Fleet, controller: Controlle
 def test_a_full_disk_leaves_the_old_version(
     fleet: Fleet, controller: Controller, plugin: Plugin, needs_root: None
 ) -> None:
-    small = ["mkdir -p ROOT/opt/pumice", "mount -t tmpfs -o size=192k,mode=755 tmpfs ROOT/opt/pumice"]
+    small = ["mkdir -p ROOT/opt/pumice", "mount -t tmpfs -o size=1200k,mode=755 tmpfs ROOT/opt/pumice"]
     fleet.start([DBLESS] * 3, mounts={1: small})
-    one, two = plugin("1.0.0"), plugin("1.1.0", extra_files=150)
+    one, two = plugin("1.0.0"), plugin("1.1.0", extra_files=300)
     controller.run("ship", one, "--to", fleet.toml).ok()
     controller.run("ship", two, "--to", fleet.toml, "--max-failures", "1", "--canary", "0").fails("node-2")
     has([fleet[1]], one, "1.0.0")
@@ -149,11 +149,15 @@ def test_a_missing_header_in_a_real_request_fails_the_node(
     has(fleet, two, "1.0.2")
 
 
-def test_a_gateway_that_is_told_its_plugins_by_the_environment_is_refused_or_warned_of(
-    fleet: Fleet, controller: Controller, plugin: Plugin
+@pytest.mark.parametrize("where", ["gateway", "session"])
+def test_plugins_that_an_environment_names_are_told_before_anything_is_sent(
+    fleet: Fleet, controller: Controller, plugin: Plugin, where: str
 ) -> None:
-    """`KONG_PLUGINS` beats kong.conf: what is written there would never count."""
-    fleet.start([DBLESS] * 2, environment={1: {"KONG_PLUGINS": "bundled"}})
+    """`KONG_PLUGINS` beats kong.conf: what is written there would not count, now or at the next start."""
+    if where == "gateway":
+        fleet.start([DBLESS] * 2, environment={1: {"KONG_PLUGINS": "key-auth,acme"}})
+    else:
+        fleet.start([DBLESS] * 2, sessions={1: {"KONG_PLUGINS": "bundled"}})
     controller.run("ship", plugin("1.0.0"), "--to", fleet.toml).fails("node-2", "KONG_PLUGINS")
     has_nothing(fleet)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fleetkit.claims import has, has_nothing, listed, named_generation, tidy, unharmed
 from fleetkit.controller import Controller
-from fleetkit.fleet import CONTROL_PLANE, DATA_PLANE, DBLESS, TRADITIONAL, Fleet
+from fleetkit.fleet import CONTROL_PLANE, DATA_PLANE, DBLESS, TRADITIONAL, Fleet, FleetNode
 from fleetkit.plugins import NAME
 from fleetkit.roots import BUSYBOX, CHROOT
 
@@ -147,6 +147,11 @@ def _reset(fleet: Fleet) -> None:
         node.proxy.reset()
 
 
-def _stamps(node: object) -> dict[str, int]:
+def _stamps(node: FleetNode) -> dict[str, int]:
+    """When everything in the tree was changed last, the place of the cluster's lock aside."""
     place = node.path(node.tree)
-    return {str(file): file.lstat().st_mtime_ns for file in place.rglob("*") if ".pumice" not in file.parts}
+    return {
+        str(file): file.lstat().st_mtime_ns
+        for file in place.rglob("*")
+        if ".pumice" not in file.parts and file.name != "rollouts"
+    }

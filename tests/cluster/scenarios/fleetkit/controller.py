@@ -64,6 +64,7 @@ class Controller:
         for name in ("home", "work"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         inherited = {"PATH": f"{os.environ['PATH']}:/usr/sbin", "LANG": "C.UTF-8", "USER": "operator"}
+        inherited.update({name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ})
         own = {"HOME": str(folder / "home"), "PUMICE_CACHE": str(folder / "cache")}
         return cls(folder, {**inherited, **own, **environment})
 

@@ -187,6 +187,7 @@ class Fleet:
         proxied: bool = False,
         lag: Mapping[int, float] | None = None,
         environment: Mapping[int, Mapping[str, str]] | None = None,
+        sessions: Mapping[int, Mapping[str, str]] | None = None,
         mounts: Mapping[int, Sequence[str]] | None = None,
         gateways: bool = True,
         keys: Mapping[str, Any] | None = None,
@@ -194,7 +195,7 @@ class Fleet:
         """Nodes with these roles, all running; what differs from the usual is given by a node's number.
 
         `mounts` are shell commands (root only) in which `ROOT` stands for the node's root. `environment` is
-        that of the gateway's first start. `keys` are for every node's table in cluster.toml.
+        that of the gateway's first start, `sessions` more variables of the ssh sessions. `keys` are for every node's table in cluster.toml.
         """
         for number, (role, address) in enumerate(zip(roles, loopback_addresses(len(roles)), strict=True)):
             root = self._root(number, (kinds or {}).get(number, COREUTILS))
@@ -208,6 +209,7 @@ class Fleet:
                 each.replace("ROOT", shlex.quote(str(node.root.here)))
                 for each in (mounts or {}).get(number, ())
             ]
+            node.sshd.environment = {**node.sshd.environment, **(sessions or {}).get(number, {})}
             node.sshd.mounts = [*node.root.mounts, *more]
             node.sshd.start(Path(f"{self.identity}.pub"))
         for node in self.nodes:
