@@ -243,6 +243,44 @@ def test_what_cannot_start_says_why_and_leaves_nothing(trial, plugin, words, cha
     assert one.leftovers() == ([], [])
 
 
+def test_what_the_plugin_needs_comes_from_a_server_into_the_private_tree(trial, plugin, tmp_path):
+    helper = tmp_path / "helper"
+    helper.mkdir()
+    (helper / "acme_helper.lua").write_text("return { name = 'a helper' }\n")
+    (helper / "acme-helper-1.0-1.rockspec").write_text(
+        ROCKSPEC.partition("description")[0]
+        .replace("kong-plugin-demo", "acme-helper")
+        .replace("1.0.0-1", "1.0-1")
+        + 'build = { type = "builtin", modules = { acme_helper = "acme_helper.lua" } }\n'
+    )
+    pumice = [sys.executable, "-m", "pumice"]
+    subprocess.run([*pumice, "make", "--pack-binary-rock"], cwd=helper, check=True, capture_output=True)
+    server = tmp_path / "server"
+    server.mkdir()
+    shutil.copy(helper / "acme-helper-1.0-1.all.rock", server)
+    subprocess.run([*pumice, "index", "build", str(server)], check=True, capture_output=True)
+    rockspec = plugin / "kong-plugin-demo-1.0.0-1.rockspec"
+    rockspec.write_text(ROCKSPEC.replace('"lua >= 5.1"', '"lua >= 5.1", "acme-helper >= 1.0"'))
+    handler = plugin / "kong/plugins/demo/handler.lua"
+    handler.write_text(HANDLER.replace('"one"', "require('acme_helper').name"))
+    one = trial(f"--only-server={server}").serving()
+    assert one.ask()[0]["X-Answer"] == "a helper"
+    assert one.end() == 0
+    assert one.leftovers() == ([], [])
+
+
+def test_a_rock_is_tried_too(plugin, tmp_path):
+    pumice = [sys.executable, "-m", "pumice"]
+    subprocess.run([*pumice, "make", "--pack-binary-rock"], cwd=plugin, check=True, capture_output=True)
+    one = Trial(plugin / "kong-plugin-demo-1.0.0-1.all.rock")
+    try:
+        assert one.serving().ask()[0]["X-Answer"] == "one"
+        assert one.end() == 0
+        assert one.leftovers() == ([], [])
+    finally:
+        one.process.stdout.close()
+
+
 def test_without_a_gateway_it_says_what_to_install(trial, tmp_path):
     one = trial(PATH=str(tmp_path))
     assert one.process.wait(40) != 0

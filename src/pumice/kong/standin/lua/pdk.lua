@@ -4,7 +4,7 @@
 local part = ...
 local inert, json, null, store = part("inert"), part("json"), part("null"), part("store")
 local concat = table.concat
-local error, ipairs, next, pairs, rawget, setmetatable, tostring, type = error, ipairs, next, pairs, rawget, setmetatable,
+local error, ipairs, next, pairs, setmetatable, tostring, type = error, ipairs, next, pairs, setmetatable,
   tostring, type
 
 local levels = {

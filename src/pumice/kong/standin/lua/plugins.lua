@@ -2,7 +2,7 @@
 -- Takes null, the schema part and the names of the bundled plugins, of which there is no code here.
 
 local null, schemas, bundled = ...
-local error, ipairs, pairs, rawget, require, tonumber, tostring, type, xpcall = error, ipairs, pairs, rawget, require,
+local error, ipairs, pairs, require, tonumber, tostring, type, xpcall = error, ipairs, pairs, require,
   tonumber, tostring, type, xpcall
 local find, format, match = string.find, string.format, string.match
 
