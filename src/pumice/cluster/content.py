@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
 from pumice.cluster.blobs import BlobCache, fetch_blobs
+from pumice.cluster.luarocks_tree import ROCKS, plain_change, plain_state, read_plain_tree
 from pumice.cluster.node_content import NodeContent
 from pumice.cluster.node_view import NodeView, after_steps
 from pumice.cluster.plugin_content import plugins_of
@@ -24,26 +25,32 @@ from pumice.kong.package import module_of_path
 from pumice.kong.plugin import find_plugins
 from pumice.operation.deploy import InstallOptions, in_order, plan_deployment
 from pumice.operation.work_dir import WorkDir
+from pumice.rock.rock_manifest import md5_hex, read_rock_manifest
 from pumice.tree.dependencies import lua_provides
+from pumice.tree.layout import rock_manifest_path
 from pumice.tree.manifest import TreeManifest
 from pumice.tree.planner import Planner
 from pumice.tree.wrapper import Wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from pumice.base.config import Config
     from pumice.base.progress import Progress
     from pumice.cluster.connection import Connection
     from pumice.cluster.facts import NodeFacts
+    from pumice.cluster.luarocks_tree import PlainTreeView
     from pumice.cluster.node_content import PluginContent
     from pumice.operation.requests import Requests
     from pumice.rock.rock import Rock
+    from pumice.tree.view import TreeView
 
 __all__ = ["ContentMaker", "Wish"]
 
 _SYSCONFDIR = "/etc/luarocks"
+_LUAJIT = "/usr/local/openresty/luajit/bin/luajit"
+"""Where the packages of the gateway have it (Kong contract 1.6)."""
 
 
 class Wish(Value):
@@ -87,14 +94,18 @@ class ContentMaker:
         Raises PumiceError: what cannot be found, solved or built, and what the node could not run.
         """
         target = target_of(facts)
-        key = (facts.state, target, wish)
+        key: tuple[object, ...] = (facts.state, target, wish)
+        plain = connection.node.layout == "luarocks"
+        if plain:  # what else lies in such a tree is nobody's record
+            key = (*key, facts.node)
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             made = self._made.get(key)
             if made is None:
                 try:
-                    made = self._make(connection, facts, target, wish)
+                    make = self._make_plain if plain else self._make
+                    made = make(connection, facts, target, wish)
                 except PumiceError as error:
                     made = error
                 self._made[key] = made
@@ -122,7 +133,7 @@ class ContentMaker:
             provided=lua_provides(LUA, None, config.rocks_provided),
             platforms=config.platforms,
         )
-        rocks, asked = self._rocks(wish, target, config, planner, recorder)
+        rocks, asked = self._rocks(wish, target, config, planner, tree, recorder)
         for rock in rocks:
             refuse_unfit(rock, target, compiler)
             _refuse_hooks(rock)
@@ -137,17 +148,112 @@ class ContentMaker:
             self._blobs,
             planned.added,
             tuple(sorted({*planned.removed, *removed})),
-            tuple((name, version) for name in manifest.names() for version in manifest.versions(name)),
+            _all(manifest),
             plugins_of(new, manifest, self._blobs) if new != files else before,
             before,
             facts.state,
             state_of(new),
             tuple((level, text.replace(root, facts.node)) for level, text in said),
+            asked=asked,
+        )
+
+    def _make_plain(
+        self, connection: Connection, facts: NodeFacts, target: Target, wish: Wish
+    ) -> NodeContent:
+        """The same for a node's own LuaRocks tree: the files that change, and the plugins that do."""
+        recorder = _Recorder(self._progress)
+        root = connection.node.tree
+        tree = TreeSpec.at(root, LUA, facts.node)
+        view = read_plain_tree(connection)
+        metadata = {
+            path: view.read(f"{root}/{path}")
+            for path in view.files
+            if path.startswith(f"{ROCKS}/") and _tells(path)
+        }
+        manifest = _manifest(tree, view, facts)
+        config, compiler = config_for(target, self._config)
+        # What is found out about dependencies is not to be looked up in a tree of that name here.
+        empty = TreeSpec.at(os.path.join(self._work.path, "tree"), LUA, facts.node)
+        config = config.replace(tree=empty, trees=(empty,))
+        planner = Planner(
+            tree,
+            manifest,
+            view,
+            Wrapping(_LUAJIT, LUA, _SYSCONFDIR, (tree,), "so", config.wrap_bin_scripts),
+            provided=lua_provides(LUA, None, config.rocks_provided),
+            platforms=config.platforms,
+        )
+        rocks, asked = self._rocks(wish, target, config, planner, empty, recorder)
+        rocks = tuple(rock for rock in rocks if not _is_there(rock, manifest, tree, view))
+        for rock in rocks:
+            refuse_unfit(rock, target, compiler)
+            _refuse_hooks(rock)
+        touched = {rock.name for rock in rocks}
+        owners = {
+            plugin.name: rock
+            for rock in manifest.names()
+            for version in manifest.versions(rock)
+            if (entry := manifest.entry(rock, version)) is not None
+            for plugin in find_plugins(entry.modules)
+        }
+        touched |= {owners.get(word, word) for word in wish.remove}
+        mine = {
+            path: self._blobs.add(view.read(f"{root}/{path}"), executable=False)
+            for path in _modules_of(
+                touched | {owners[name] for name in asked if name in owners}, manifest, view
+            )
+        }
+        before = plugins_of(mine, manifest, self._blobs)
+        removed = _remove(wish, planner, before)
+        planned = plan_deployment(
+            rocks, planner, config, InstallOptions("cluster", force=wish.force), recorder
+        )
+        base = plain_state({path[len(ROCKS) + 1 :]: data for path, data in metadata.items()})
+        if not rocks and not removed:
+            return NodeContent(
+                mine,
+                self._blobs,
+                (),
+                (),
+                _all(manifest),
+                before,
+                before,
+                facts.state,
+                facts.state,
+                asked=asked,
+            )
+        change = plain_change(root, view, planned.plan.steps, self._blobs)
+        files = {path: blob for path, blob in mine.items() if path not in change.deletes}
+        for path, (blob, _) in change.puts.items():
+            files[path] = blob
+            if path.startswith(f"{ROCKS}/"):
+                metadata[path] = self._blobs.read(blob.key)
+        for path in change.deletes:
+            metadata.pop(path, None)
+        after = plain_state({path[len(ROCKS) + 1 :]: data for path, data in metadata.items()})
+        return NodeContent(
+            files,
+            self._blobs,
+            planned.added,
+            tuple(sorted({*planned.removed, *removed})),
+            _all(manifest),
+            plugins_of(files, manifest, self._blobs),
+            before,
+            facts.state if base == facts.state else base,
+            after,
+            tuple((level, text) for level, text in (*recorder.said, *planned.plan.messages)),
+            change,
             asked,
         )
 
     def _rocks(
-        self, wish: Wish, target: Target, config: Config, planner: Planner, progress: Progress
+        self,
+        wish: Wish,
+        target: Target,
+        config: Config,
+        planner: Planner,
+        tree: TreeSpec,
+        progress: Progress,
     ) -> tuple[tuple[Rock, ...], tuple[str, ...]]:
         """The rocks to install, in order, and the names of the plugins that were asked for."""
         given, requests = self._at_hand(wish, target, config, progress)
@@ -166,7 +272,7 @@ class ContentMaker:
                     progress,
                     self._work,
                 )
-                gathering.resolve(planner.tree, planner.manifest)
+                gathering.resolve(tree, planner.manifest)
                 rocks, wanted = gathering.fetch(), list(gathering.wanted_rocks)
         brought = {(rock.name, rock.version): _modules_in(rock) for rock in rocks}
         names = []
@@ -230,7 +336,38 @@ class _Recorder:
         self.said.append((level, text))
 
 
-def _manifest(tree: TreeSpec, view: NodeView, facts: NodeFacts) -> TreeManifest:
+def _all(manifest: TreeManifest) -> tuple[tuple[str, str], ...]:
+    return tuple((name, version) for name in manifest.names() for version in manifest.versions(name))
+
+
+def _tells(path: str) -> bool:
+    return path.rpartition("/")[2] in ("manifest", "rock_manifest")
+
+
+def _is_there(rock: Rock, manifest: TreeManifest, tree: TreeSpec, view: TreeView) -> bool:
+    """Whether this very rock is installed: LuaRocks itself would have listed the same files."""
+    if not manifest.has(rock.name, rock.version):
+        return False
+    path = rock_manifest_path(tree, rock.name, rock.version)
+    try:
+        return read_rock_manifest(view.read(path), path) == {
+            file.rock_path: file.md5 for file in rock.files
+        } | {f"{rock.name}-{rock.version}.rockspec": md5_hex(rock.rockspec.text)}
+    except (OSError, PumiceError):
+        return False
+
+
+def _modules_of(rocks: Iterable[str], manifest: TreeManifest, view: PlainTreeView) -> list[str]:
+    """The deployed Lua files of rocks that are installed."""
+    found = []
+    for name in rocks:
+        for version in manifest.versions(name):
+            entry = manifest.entry(name, version)
+            found += [f"share/lua/{LUA}/{path}" for path in (entry.modules.values() if entry else ())]
+    return [path for path in found if path in view.files]
+
+
+def _manifest(tree: TreeSpec, view: TreeView, facts: NodeFacts) -> TreeManifest:
     path = f"{tree.rocks_dir}/manifest"
     if view.kind(path) is None:
         return TreeManifest.empty(path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pumice.base.value import Value
 from pumice.cluster.blobs import tar_members
 from pumice.cluster.connection import quote
-from pumice.cluster.node_script import node_script
+from pumice.cluster.node_script import node_script, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +72,8 @@ def drift(connection: Connection, facts: NodeFacts, *, timeout: float = 120.0) -
 
 def read_records(connection: Connection, *, timeout: float = 60.0) -> Mapping[str, bytes]:
     """The records of all rollouts that the node has, by their ids, as they are: somebody else's word."""
-    folder = f"{connection.node.tree}/rollouts"
-    answer = connection.run(f"cd {quote(folder)} 2>/dev/null && exec tar -cf - *.json", timeout=timeout)
+    folder = quote(records_of(connection.node))
+    answer = connection.run(f"cd {folder} 2>/dev/null && exec tar -cf - *.json", timeout=timeout)
     return {
         name.removesuffix(".json"): data
         for name, data in sorted(tar_members(answer.output).items())

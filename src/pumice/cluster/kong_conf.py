@@ -59,6 +59,8 @@ def edit_settings(text: str, values: Mapping[str, str]) -> tuple[str, tuple[Spli
             added += f"{key} = {escaped}{newline}"
     if added:
         gap = newline if text and not text.endswith("\n") else ""
+        if text.rstrip("\r\n").endswith("\\") and not text.endswith(("\n\n", "\n\r\n")):
+            gap += newline  # the last line would go on into ours
         replaced.append((len(text), len(text), gap + added))
     return _spliced(text, sorted(replaced))
 

@@ -9,6 +9,7 @@ from pumice.base.value import Value
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pumice.cluster.luarocks_tree import PlainChange
     from pumice.kong.schema_table import Table
     from pumice.tree.store import Blob
 
@@ -64,6 +65,8 @@ class NodeContent(Value):
     """The same of the tree that it makes; equal to `base` when there is nothing to do."""
     messages: tuple[tuple[str, str], ...] = ()
     """(level, text): what installing had to say."""
+    plain: PlainChange | None = None
+    """Of a node's own LuaRocks tree: the files that change; `files` are then those that are known of it."""
     asked: tuple[str, ...] = ()
     """The plugins that the rocks asked for bring, whether they were there already or not."""
 

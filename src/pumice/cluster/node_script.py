@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pumice.cluster.inventory import Node
 
-__all__ = ["drop_in_of", "enable_file_of", "node_script"]
+__all__ = ["drop_in_of", "enable_file_of", "node_script", "records_of"]
 
 
 def node_script(*names: str, given: Mapping[str, str]) -> str:
@@ -28,6 +28,11 @@ def enable_file_of(node: Node) -> str:
     if kind == "env":
         return rest
     return drop_in_of(rest) if kind == "systemd" else ""
+
+
+def records_of(node: Node) -> str:
+    """The directory of the records of rollouts on a node."""
+    return f"{node.tree}/rollouts" if node.layout == "generations" else f"{node.tree}/share/pumice/rollouts"
 
 
 def drop_in_of(unit: str) -> str:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["END", "file_member", "link_member", "symlink_member"]
+__all__ = ["END", "INCOMING", "file_member", "link_member", "symlink_member"]
 
+INCOMING = ".pumice/cluster/new"
+"""Where what is sent arrives, in a node's tree."""
 _BLOCK = 512
 _TIME = 946_684_800
 """2000-01-01, as every file of a store says (tree/store.py)."""

@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from pumice.cluster.node_tar import END, file_member, link_member, symlink_member
+from pumice.cluster.luarocks_tree import PlainPayload
+from pumice.cluster.node_tar import END, INCOMING, file_member, link_member, symlink_member
 from pumice.cluster.tree_record import record_bytes
 from pumice.errors import TreeError
 from pumice.tree.generations import Generation
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
     from pumice.cluster.facts import NodeFacts
     from pumice.cluster.node_content import BlobSource, NodeContent
 
-__all__ = ["INCOMING", "GenerationPayload", "make_payload", "resend"]
+__all__ = ["GenerationPayload", "Sent", "make_payload", "resend"]
 
-INCOMING = ".pumice/cluster/new"
-"""Where a payload arrives, in a node's tree."""
 _ROOM = 128 * 1024
 """Bytes that a file system has to have free besides what is sent."""
 
@@ -88,7 +87,7 @@ class GenerationPayload:
 
 def make_payload(
     content: NodeContent, facts: NodeFacts, *, command: str, now: float, again: bool = False
-) -> GenerationPayload | None:
+) -> Sent | None:
     """What makes the node's tree hold `content`; None when it does already.
 
     `again`: make a generation all the same, for a node whose files or gateway are not as its record says.
@@ -99,6 +98,8 @@ def make_payload(
             f"{facts.node}: the tree has changed since the content was made for it",
             hint="Make the plan again.",
         )
+    if content.plain is not None:
+        return PlainPayload(content.plain, content.source, content.state)
     if content.unchanged and not again:
         return None
     number = max((*facts.generations, facts.generation)) + 1
@@ -123,11 +124,13 @@ def make_payload(
     return payload
 
 
-def resend(payload: GenerationPayload, damaged: Collection[str]) -> GenerationPayload:
+def resend(payload: Sent, damaged: Collection[str]) -> Sent:
     """The same payload, with contents that a node told are damaged there."""
     return payload.with_damaged(damaged)
 
 
+Sent = GenerationPayload | PlainPayload
+"""What a node is sent."""
 _KEPT = 16
 _made: dict[tuple[object, ...], GenerationPayload] = {}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pumice.base.value import Value
 from pumice.cluster.change import NodeChange
 from pumice.cluster.compatibility import gateway_version
+from pumice.cluster.drift import drift
 from pumice.cluster.enabling import enable
 from pumice.cluster.gate_rules import ABSENT, admin_lacks
 from pumice.cluster.payload import make_payload
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pumice.cluster.facts import NodeFacts
     from pumice.cluster.gates import Asks
     from pumice.cluster.node_content import NodeContent
-    from pumice.cluster.payload import GenerationPayload
+    from pumice.cluster.payload import Sent
     from pumice.cluster.survey import Survey
 
 __all__ = ["Prepared", "prepare", "prepare_rollback"]
@@ -37,7 +38,7 @@ class Prepared(Value):
 
     input: NodeInput
     change: NodeChange
-    payload: GenerationPayload | None
+    payload: Sent | None
 
 
 def prepare(
@@ -47,46 +48,34 @@ def prepare(
     wish: Wish | Callable[[Connection, NodeFacts], Wish],
     rollout: str,
     asks_of: Callable[[Connection, NodeFacts], Asks],
-    *,
-    look_for_drift: bool = False,
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
     """The nodes that can go, and why the others cannot, by name.
 
-    `look_for_drift`: files of the node are compared with what was installed there, and mended. Raises the
-    error of all nodes, where it is one and the same.
+    Of a node that should be as it shall be already, files and gateway are looked at: what differs is mended.
+    Raises the error of all nodes, where it is one and the same.
     """
     now = time.time()
-    drifted = _drifted(engine, survey) if look_for_drift else {}
 
     def one(connection: Connection) -> Prepared:
         facts = survey.facts[connection.node.name]
         content = maker.content(connection, facts, wish(connection, facts) if callable(wish) else wish)
-        reason, damaged = drifted.get(facts.node, ("", ()))
-        if not reason and content.unchanged:
+        reason = ""
+        if content.unchanged and facts.record is not None:
+            found = drift(connection, facts)
+            reason = _of_files((*found.changed, *found.missing))
+            facts = facts.replace(keys=facts.keys - set(found.damaged))
+        if content.unchanged and not reason:
             reason = _not_loaded(facts, content, asks_of(connection, facts))
-        return _prepared(connection, facts, content, rollout, now, reason, damaged)
+        return _prepared(connection, facts, content, rollout, now, reason)
 
     return _sorted_out(engine, survey, one)
 
 
-def _drifted(engine: Engine, survey: Survey) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Why a node's files have to be made anew, and the contents of its store that are damaged."""
-    from pumice.cluster.drift import drift
-
-    connections = {name: survey.connections[name] for name in survey.facts}
-    answers = engine.map(
-        lambda connection: drift(connection, survey.facts[connection.node.name]), connections
-    )
-    found = {}
-    for name, answer in answers.items():
-        if isinstance(answer, PumiceError):
-            continue  # the same connection is asked again at once, and says why
-        count = len(answer.changed) + len(answer.missing)
-        if count:
-            first = (*answer.changed, *answer.missing)[0]
-            reason = f"{count} file{'' if count == 1 else 's'} differ from what was installed, {first} first"
-            found[name] = (reason, tuple(answer.damaged))
-    return found
+def _of_files(paths: tuple[str, ...]) -> str:
+    if not paths:
+        return ""
+    count = "1 file differs" if len(paths) == 1 else f"{len(paths)} files differ"
+    return f"{count} from what was installed: {paths[0]}"
 
 
 def _prepared(
@@ -96,7 +85,6 @@ def _prepared(
     rollout: str,
     now: float,
     reason: str,
-    damaged: tuple[str, ...],
 ) -> Prepared:
     node = connection.node
     gone = [name for name in content.plugins_before if name not in content.plugins]
@@ -104,10 +92,6 @@ def _prepared(
     same = enable(node, facts, facts.generation, add=wanted, remove=gone)
     again = bool(content.unchanged and (same.edits or reason))
     payload = make_payload(content, facts, command=f"pumice {rollout}", now=now, again=again)
-    if payload is not None and damaged:
-        from pumice.cluster.payload import resend
-
-        payload = resend(payload, damaged)
     target = payload.generation if payload is not None else facts.generation
     enabling = enable(node, facts, target, add=wanted, remove=gone) if target != facts.generation else same
     proof = tuple((name, gateway_version(content.plugins[name]) or "") for name in sorted(wanted))
@@ -174,7 +158,11 @@ def _sorted_out(
         else:
             prepared[name] = answer
     _raise_common(errors, sound)
-    missing |= {name: error.message for name, error in errors.items()}
+    machines = {(survey.facts[name].arch, survey.facts[name].libc) for name in sound}
+    for name, error in errors.items():
+        facts = survey.facts[name]
+        which = f" (it is {facts.arch}, {facts.libc})" if len(machines) > 1 else ""
+        missing[name] = f"{error.message.rstrip('.')}{which}"
     return prepared, {node.name: missing[node.name] for node in survey.nodes if node.name in missing}
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pumice.cluster.blobs import tar_members
 from pumice.cluster.facts import FileState, NodeFacts, Pending, PlainTree, Process
 from pumice.cluster.kong_conf import read_settings, role_of
-from pumice.cluster.node_script import enable_file_of, node_script
+from pumice.cluster.luarocks_tree import ROCKS, plain_state
+from pumice.cluster.node_script import enable_file_of, node_script, records_of
 from pumice.cluster.tree_record import parse_record, state_of
 from pumice.errors import TreeError
 
@@ -36,6 +37,7 @@ def probe(connection: Connection, *, timeout: float = 60.0) -> NodeFacts:
         given={
             "TREE": node.tree,
             "LAYOUT": node.layout,
+            "RECORDS": records_of(node),
             "CONF": node.conf,
             "ENABLE": enable_file_of(node),
             "PREFIX": node.prefix,
@@ -145,14 +147,9 @@ def _generations(
 
 
 def _plain(node: Node, files: dict[str, bytes]) -> dict[str, object]:
-    rocks = f"{node.tree}/lib/luarocks/rocks-5.1/"
-    digest = hashlib.sha256()
-    for path in sorted(each for each in files if each.startswith(rocks)):
-        digest.update(
-            f"{path[len(rocks) :]}\0{hashlib.sha256(files[path]).hexdigest()}\n".encode(errors="replace")
-        )
-    plain = PlainTree(files.get(f"{rocks}manifest"), digest.hexdigest())
-    return {"plain": plain, "state": plain.digest}
+    rocks = f"{node.tree}/{ROCKS}/"
+    digest = plain_state({path[len(rocks) :]: data for path, data in files.items() if path.startswith(rocks)})
+    return {"plain": PlainTree(files.get(f"{rocks}manifest"), digest), "state": digest}
 
 
 def _pending(data: bytes | None, problems: list[str]) -> Pending | None:

@@ -10,18 +10,17 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pumice.cluster.change import DONE, FAILED, SKIPPED, WARNED, StepResult
-from pumice.cluster.node_script import enable_file_of, node_script
-from pumice.cluster.node_tar import END, file_member
-from pumice.cluster.payload import INCOMING
+from pumice.cluster.node_script import enable_file_of, node_script, records_of
+from pumice.cluster.node_tar import END, INCOMING, file_member
 from pumice.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pumice.cluster.change import NodeChange
+    from pumice.cluster.change import Enabling, NodeChange
     from pumice.cluster.connection import Answer, Connection
     from pumice.cluster.inventory import Node
-    from pumice.cluster.payload import GenerationPayload
+    from pumice.cluster.payload import Sent
 
 __all__ = [
     "activate",
@@ -44,7 +43,7 @@ _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 def roll_out(
     connection: Connection,
     change: NodeChange,
-    payload: GenerationPayload | None,
+    payload: Sent | None,
     *,
     timeout: float = _TIMEOUT,
 ) -> tuple[StepResult, ...]:
@@ -59,7 +58,7 @@ def roll_out(
 def stage(
     connection: Connection,
     change: NodeChange,
-    payload: GenerationPayload | None,
+    payload: Sent | None,
     *,
     timeout: float = _TIMEOUT,
 ) -> tuple[StepResult, ...]:
@@ -141,7 +140,7 @@ def _run(
     connection: Connection,
     steps: Sequence[str],
     change: NodeChange | None,
-    payload: GenerationPayload | None,
+    payload: Sent | None,
     *,
     timeout: float,
     sends: bool = False,
@@ -149,7 +148,8 @@ def _run(
     more: dict[str, str] | None = None,
 ) -> tuple[StepResult, ...]:
     given = _given(connection.node, steps, change, payload)
-    script = node_script("steps", given={**given, **(more or {})})
+    names = ("place", "steps") if connection.node.layout == "luarocks" else ("steps",)
+    script = node_script(*names, given={**given, **(more or {})})
     if sends and change is not None:
         answer = connection.run(script, stdin=_stream(change, payload), timeout=timeout)
     else:
@@ -158,11 +158,12 @@ def _run(
 
 
 def _given(
-    node: Node, steps: Sequence[str], change: NodeChange | None, payload: GenerationPayload | None
+    node: Node, steps: Sequence[str], change: NodeChange | None, payload: Sent | None
 ) -> dict[str, str]:
     given = {
         "TREE": node.tree,
         "LAYOUT": node.layout,
+        "RECORDS": records_of(node),
         "CONF": node.conf,
         "ENABLE": enable_file_of(node),
         "PREFIX": node.prefix,
@@ -177,6 +178,7 @@ def _given(
         "EDITS": "0",
         "CONF_EDIT": "",
         "EXPORTS": "",
+        "STAGED_EXPORTS": "",
         "UNDO_EXPORTS": "",
         "KEEP": "10",
         "MIGRATION": "",
@@ -198,6 +200,7 @@ def _given(
         "AFTER": str(change.after),
         "EDITS": str(len(enabling.edits)),
         "EXPORTS": _exports(enabling.exports),
+        "STAGED_EXPORTS": _exports(_staged_exports(node, enabling)),
         "UNDO_EXPORTS": _exports(enabling.exports_before),
     }
     for number, edit in enumerate(enabling.edits):
@@ -209,11 +212,21 @@ def _given(
     return given
 
 
+def _staged_exports(node: Node, enabling: Enabling) -> Mapping[str, str]:
+    """What the gateway has to be told so that it finds what is staged and not yet in place."""
+    if node.layout != "luarocks":
+        return enabling.exports
+    staged = f"{node.tree}/{INCOMING}/files"
+    lua = f"{staged}/share/lua/5.1/?.lua;{staged}/share/lua/5.1/?/init.lua;{enabling.lua_package_path}"
+    c = f"{staged}/lib/lua/5.1/?.so;{enabling.lua_package_cpath}"
+    return {**enabling.exports, "KONG_LUA_PACKAGE_PATH": lua, "KONG_LUA_PACKAGE_CPATH": c}
+
+
 def _exports(exports: Mapping[str, str]) -> str:
     return "\n".join(f"{name}={value}" for name, value in exports.items())
 
 
-def _stream(change: NodeChange, payload: GenerationPayload | None) -> Iterator[bytes]:
+def _stream(change: NodeChange, payload: Sent | None) -> Iterator[bytes]:
     """The payload, with this node's configuration files."""
     edits = [
         (number, edit.data) for number, edit in enumerate(change.enabling.edits) if edit.data is not None

@@ -53,10 +53,9 @@ class TestKongConf:
         after = read_settings(edited)
         for key, value in wanted.items():
             assert after.get(key, DEFAULTS[key]) == value
-        if not text.rstrip("\r\n").endswith("\\"):
-            assert {k: v for k, v in after.items() if k not in wanted} == {
-                k: v for k, v in before.items() if k not in wanted
-            }
+        assert {k: v for k, v in after.items() if k not in wanted} == {
+            k: v for k, v in before.items() if k not in wanted
+        }
 
     @given(TEXTS, WANTED)
     def test_undoing_an_edit_gives_the_same_bytes(self, text, wanted):

@@ -1,5 +1,5 @@
 # What a node is and has, in one run that changes nothing: lines `@@pumice KEY VALUE`, then a tar of files.
-# Given: TREE LAYOUT CONF ENABLE PREFIX KONG LUADIRS. Only sh, tar and coreutils or busybox are here.
+# Given: TREE LAYOUT RECORDS CONF ENABLE PREFIX KONG. Only sh, tar and coreutils or busybox are here.
 LC_ALL=C
 export LC_ALL
 umask 022
@@ -122,7 +122,7 @@ readable() {
 readable "$CONF" && set -- "$@" ".$CONF"
 [ -n "$ENABLE" ] && readable "$ENABLE" && set -- "$@" ".$ENABLE"
 readable "$TREE/.pumice/cluster/journal" && set -- "$@" ".$TREE/.pumice/cluster/journal"
-for file in "$TREE"/rollouts/*.json; do
+for file in "$RECORDS"/*.json; do
 	[ -f "$file" ] && file=${file##*/} && say rollout "${file%.json}"
 done
 if [ "$LAYOUT" = generations ]; then

@@ -190,6 +190,7 @@ stage() {
 		err=$(cd "$TREE" && tar -xpof .pumice/cluster/new/links.tar 2>&1) || refuse "${err:-files cannot be linked}"
 		LINKED=$BUILD
 	fi
+	[ ! -e "$W/new/plan" ] || check_places
 	if [ "$BUILD" != 0 ]; then
 		err=$(mv "$W/new/generation.json" "$TREE/generations/$BUILD/generation.json" 2>&1) || refuse "$err"
 	fi
@@ -291,7 +292,7 @@ preflight() {
 	fi
 	settings_file
 	printf '_format_version: "3.0"\n' >"$W/prefix/empty.yml"
-	GIVEN=$EXPORTS
+	GIVEN=$STAGED_EXPORTS
 	if kong parse_configuration; then
 		end done
 	else
@@ -309,7 +310,7 @@ preflight() {
 migrate() {
 	begin migrate
 	settings_file
-	GIVEN=$EXPORTS${EXPORTS:+$NL}KONG_PREFIX=$W/prefix
+	GIVEN=$STAGED_EXPORTS${STAGED_EXPORTS:+$NL}KONG_PREFIX=$W/prefix
 	if kong "$KONG" migrations "$MIGRATION" ${SETTINGS:+-c "$SETTINGS"}; then
 		output
 		tell "$out"
@@ -489,7 +490,7 @@ settle() {
 
 finish() {
 	begin finish
-	[ -d "$TREE/rollouts" ] || mkdir -p "$TREE/rollouts"
+	[ -d "$RECORDS" ] || mkdir -p "$RECORDS"
 	err=$( (cat >"$W/record") 2>&1) || {
 		tell "the record cannot be written: $err"
 		end failed
@@ -505,7 +506,7 @@ finish() {
 }
 
 finish_rest() {
-	[ -s "$W/record" ] && mv -f "$W/record" "$TREE/rollouts/$ROLLOUT.json"
+	[ -s "$W/record" ] && mv -f "$W/record" "$RECORDS/$ROLLOUT.json"
 	[ "$LAYOUT" = luarocks ] || drop_old
 	settle
 }
