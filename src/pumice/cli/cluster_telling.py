@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import sys
 
-import sys
-
 from pumice.cluster.events import event_json, event_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pumice.cli.cluster_view import RolloutView
     from pumice.cli.terminal import Terminal
-    import sys
-
-from pumice.cluster.events import Event
+    from pumice.cluster.events import Event
     from pumice.cluster.plan import Plan
 
 __all__ = ["Teller"]
