@@ -25,6 +25,7 @@ from pumice.index.servers import Mirror, servers_of
         ("../rocks", "/rocks", True),
         ('"/srv/rocks"', "/srv/rocks", True),
         ("https://user:secret@host", "https://user:secret@host", False),
+        ("FTP://user:secret@host/rocks/", "ftp://user:secret@host/rocks", False),
     ],
 )
 def test_a_server_is_a_url_or_a_directory(text: str, base: str, is_local: bool) -> None:
@@ -32,8 +33,8 @@ def test_a_server_is_a_url_or_a_directory(text: str, base: str, is_local: bool) 
 
 
 def test_a_protocol_that_is_not_served_is_told() -> None:
-    with pytest.raises(ConfigError, match="protocol ftp is not supported"):
-        Mirror.of("ftp://user:secret@host/rocks", "/")
+    with pytest.raises(ConfigError, match="protocol gopher is not supported"):
+        Mirror.of("gopher://user:secret@host/rocks", "/")
 
 
 def test_credentials_are_never_shown() -> None:

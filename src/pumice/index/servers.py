@@ -26,7 +26,7 @@ class Mirror(Value):
     """One base address under which files lie."""
 
     base: str
-    """`http://…` or `https://…`, credentials included, or an absolute path; no slash at its end."""
+    """`http(s)://…` or `ftp://…`, credentials included, or an absolute path; no slash at its end."""
     is_local: bool
 
     @classmethod
@@ -36,12 +36,12 @@ class Mirror(Value):
             text = text[1:-1]
         scheme, mark, rest = text.partition("://")
         scheme = scheme.lower() if mark else "file"
-        if scheme in ("http", "https"):
+        if scheme in ("http", "https", "ftp"):
             return cls(f"{scheme}://{rest}".rstrip("/"), False)
         if scheme != "file":
             raise ConfigError(
                 f"the server {shown_url(text)} cannot be asked: the protocol {scheme} is not supported",
-                hint="http, https, file:// and plain directories are; most ftp servers also answer over http",
+                hint="http, https, ftp, file:// and plain directories are",
             )
         path = rest if mark else text
         if path.startswith("localhost/"):

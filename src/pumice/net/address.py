@@ -9,9 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Address", "parse_address", "proxy_for", "shown_url"]
+__all__ = ["Address", "parse_address", "parse_ftp_address", "proxy_for", "shown_url"]
 
 _PORTS = {"http": 80, "https": 443}
+_FTP_PORT = 21
 
 
 class Address(Value):
@@ -52,6 +53,26 @@ def parse_address(url: str) -> Address:
     query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?[]")
     clean = f"{scheme}://{netloc}{path}" + (f"?{query}" if query else "")
     return Address(clean, scheme, parts.hostname, port or _PORTS[scheme], credentials)
+
+
+def parse_ftp_address(url: str) -> tuple[Address, str]:
+    """An ftp URL, and the path to ask for, which begins where the login leads. Raises FetchError."""
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _FTP_PORT
+    except ValueError as error:
+        raise FetchError(f"{shown_url(url)} is no valid URL: {error}", hint="check its spelling") from error
+    path = unquote(parts.path.partition(";type=")[0].removeprefix("/"), errors="surrogateescape")
+    credentials = None
+    if parts.username is not None:
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    if not parts.hostname or not path or path.endswith("/"):
+        raise FetchError(f"{shown_url(url)} names no file on an ftp server", hint="check its spelling")
+    if any(sign in path + (credentials or "") for sign in "\r\n\0"):
+        raise FetchError(f"{shown_url(url)} has signs that cannot be sent", hint="check its spelling")
+    return Address(shown_url(url), "ftp", parts.hostname, port, credentials), path
 
 
 def shown_url(url: str) -> str:

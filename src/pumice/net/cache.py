@@ -308,7 +308,7 @@ def sha256_hex(data: bytes) -> str:
 
 
 def new_sha256(size: int | None) -> hashlib._Hash:
-    """Digests so many bytes (None: who knows); few of them without the import of OpenSSL, which takes 12 ms."""
+    """Digests so many bytes (None: who knows); few of them without importing OpenSSL, which takes 12 ms."""
     if size is None or size > _CHUNK:
         from hashlib import sha256
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
     from pumice.net.address import Address
+    from pumice.net.ftp import FtpPool
     from pumice.net.plain import PlainPool
 
 __all__ = ["Connections", "basic"]
@@ -35,6 +36,7 @@ class Connections:
     __slots__ = (
         "_context",
         "_environment",
+        "_ftp",
         "_lock",
         "_managers",
         "_netrc",
@@ -58,6 +60,7 @@ class Connections:
         self._environment: Mapping[str, str] = environment or {}
         self._lock = allocate_lock()
         self._managers: dict[str | None, PoolManager] = {}
+        self._ftp: FtpPool | None = None
         self._plain: PlainPool | None = None
         self._context: SSLContext | None = None
         self._netrc: Any = None
@@ -72,6 +75,20 @@ class Connections:
 
                 self._plain = PlainPool(timeout=self.timeout, stall=self.stall)
             return self._plain
+
+    def ftp(self, address: Address) -> FtpPool:
+        """What asks ftp servers. Raises FetchError where the environment wants a proxy for them."""
+        if proxy_for(address, self._environment):
+            raise FetchError(
+                f"{address.url} would have to be asked for through a proxy, which is not supported for ftp",
+                hint="use an http server, or name the host in no_proxy",
+            )
+        with self._lock:
+            if self._ftp is None:
+                from pumice.net.ftp import FtpPool
+
+                self._ftp = FtpPool(timeout=self.timeout, stall=self.stall)
+            return self._ftp
 
     def manager(self, address: Address) -> PoolManager:
         """What asks for this address: directly, or through the environment's proxy. Raises FetchError."""
@@ -105,6 +122,8 @@ class Connections:
             manager.clear()
         if self._plain is not None:
             self._plain.close()
+        if self._ftp is not None:
+            self._ftp.close()
 
     def __enter__(self) -> Connections:
         return self

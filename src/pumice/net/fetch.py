@@ -50,7 +50,7 @@ class Fetched(Value):
 
 def is_remote(url: str) -> bool:
     """Whether `url` is asked for over the network; anything else is a file here."""
-    return url[:8].lower().startswith(("http://", "https://"))
+    return url[:8].lower().startswith(("http://", "https://", "ftp://"))
 
 
 def fetch(
@@ -70,7 +70,7 @@ def fetch(
     tries: int = _TRIES,
     connections: Connections | None = None,
 ) -> Fetched:
-    """The file at `target` is what `url` names: http, https, `file://` or a plain path; its directory exists.
+    """The file at `target` is what `url` names: http, https, ftp, `file://` or a path; its directory exists.
 
     `timeout` is for connecting, `stall` for every wait after that; connections that fail, answers that are
     cut off or stall, and the server's own trouble (5xx) are tried again, `tries` times in all, with growing
@@ -225,7 +225,7 @@ def _copied(url: str, target: str, wanted: _Wanted) -> Fetched:
     """A file of this machine."""
     scheme, mark, rest = url.partition("://")
     if mark and scheme.lower() != "file":
-        raise FetchError(f"Unsupported protocol {scheme}", hint="http, https and file are supported")
+        raise FetchError(f"Unsupported protocol {scheme}", hint="http, https, ftp and file are supported")
     path = rest if mark else url
     if mark and path.startswith("localhost/"):
         path = path[len("localhost") :]

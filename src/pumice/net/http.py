@@ -1,6 +1,7 @@
-"""One request over http or https, answered piece by piece.
+"""One request over http, https or ftp, answered piece by piece.
 
-Plain http without a proxy goes straight to the socket (`net.plain`); for anything else urllib3 is imported.
+Plain http without a proxy goes straight to the socket (`net.plain`), ftp has its own module (`net.ftp`); for
+anything else urllib3 is imported.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from pumice.net.connections import basic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
 
     from urllib3 import BaseHTTPResponse
 
     from pumice.net.address import Address
     from pumice.net.connections import Connections
+    from pumice.net.ftp import FtpAnswer
     from pumice.net.plain import PlainAnswer
 
-    Answer = BaseHTTPResponse | PlainAnswer
+    Answer: TypeAlias = BaseHTTPResponse | FtpAnswer | PlainAnswer
 
 __all__ = [
     "REDIRECTS",
@@ -137,6 +140,10 @@ def request(
     answer may also be a part (206), or that there is none such (416). Raises TransientError, MissingError
     where the server has no such file, or FetchError where another try would not help.
     """
+    if url[:6].lower() == "ftp://":
+        from pumice.net.ftp import request_ftp
+
+        return request_ftp(url, connections, unless=unless, part=part)
     address = parse_address(url)
     private = dict(headers)
     credentials = address.credentials or connections.credentials_for(address)
@@ -330,10 +337,9 @@ def give_back(response: Answer) -> None:
 
 def _failures(response: Answer) -> tuple[type[Exception], tuple[type[Exception], ...]]:
     """What reading this answer raises when nothing comes in time, and when it breaks off."""
-    from pumice.net.plain import BrokenAnswer, PlainAnswer
-
-    if isinstance(response, PlainAnswer):
-        return TimeoutError, (BrokenAnswer, OSError)
+    own: tuple[type[Exception], tuple[type[Exception], ...]] | None = getattr(response, "failures", None)
+    if own is not None:
+        return own
     import urllib3
 
     return urllib3.exceptions.TimeoutError, (urllib3.exceptions.HTTPError, OSError)

@@ -166,6 +166,9 @@ class ConnectTimeout(TimeoutError):
 class PlainAnswer:
     """An answer, in the words of urllib3 as far as `net.http` uses them. Made by `PlainPool.get`."""
 
+    failures: tuple[type[Exception], tuple[type[Exception], ...]] = (TimeoutError, (BrokenAnswer, OSError))
+    """What reading raises when nothing comes in time, and when the answer breaks off."""
+
     def __init__(
         self,
         pool: PlainPool,

@@ -117,11 +117,6 @@ def _download(
     name = _plain_name(source.file or "", "source.file")
     target = os.path.join(into_dir, name)
     url = source.url
-    if source.protocol == "ftp":
-        raise FetchError(
-            f"Failed downloading {url} - Pumice does not speak FTP",
-            hint="Fetch the file by hand and set source.url to file:///…, or use an http mirror.",
-        )
     if source.protocol == "file":
         url = os.path.normpath(os.path.join(config.cwd, source.pathname))
         if not os.path.isfile(url):
@@ -249,7 +244,7 @@ def _checked_out(
         hint = (
             "Pumice does not speak Surround SCM; fetch the sources by hand and run 'pumice make' there."
             if protocol == "sscm"
-            else f"It knows http, https, file, {', '.join((*_GIT, *_HG))}, svn and cvs."
+            else f"It knows http, https, ftp, file, {', '.join((*_GIT, *_HG))}, svn and cvs."
         )
         raise FetchError(f"Unknown protocol {protocol}", hint=hint)
     return None
