@@ -366,6 +366,12 @@ def test_repair_fills_a_generation_again_from_the_store(
     assert "Nothing to mend." in command.output
 
 
+def test_pack_without_a_rock_prints_its_usage_as_luarocks_does(run: Run, command: Any) -> None:
+    assert run("pack") == 1
+    assert command.output.startswith("Usage: pumice pack [-h] ")
+    assert "\n\nError: missing argument 'rock'\n" in command.output
+
+
 @pytest.mark.parametrize("layout", ["plain", "generations"])
 def test_repair_gives_a_command_its_x_bits_back(
     run: Run, command: Any, tree: Path, make_rock: MakeRock, layout: str

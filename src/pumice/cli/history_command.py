@@ -17,8 +17,8 @@ __all__ = ["COMMAND", "run"]
 COMMAND = Command(
     "history",
     "List the generations of a generation tree.",
-    description="Lists the generations of a generation tree, the newest last; the current one has a star. One "
-    "that `ship` left again, since the plugin did not load, says so.",
+    description="Lists the generations of a generation tree, the newest last; the current one has a "
+    "star. One that `ship` left again, since the plugin did not load, says so.",
     options=(JSON,),
 )
 

@@ -90,9 +90,9 @@ def run(arguments: Arguments, session: Session) -> int:
     elif chosen == "src" or (chosen is None and word is not None and word.endswith(".rockspec")):
         packed = pack_source(word, config, terminal)
     elif word is None:
-        raise UsageError(
-            "missing argument 'rock'", hint="Only --format tar and --format src take this directory."
-        )
+        error = UsageError("missing argument 'rock'", hint="This directory is packed with --format.")
+        error.command, error.parsed = COMMAND, False
+        raise error
     else:
         name, namespace = session.named_rock(word)
         packed = pack_installed(name, version, session.trees, config, terminal, namespace=namespace)

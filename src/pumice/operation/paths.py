@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["ShellPaths", "cleaned", "shell_paths", "tree_paths"]
 
 
+_NOT_LOADED = ("project", "arg")
+"""Trees that LuaRocks learns of after its loader."""
+
+
 class ShellPaths(Value):
     """Three path lists, and the names of the first two in the environment."""
 
@@ -36,9 +40,18 @@ def tree_paths(trees: Sequence[TreeSpec], config: Config, progress: Progress) ->
 
 
 def shell_paths(trees: Sequence[TreeSpec], config: Config, progress: Progress, *, append: bool) -> ShellPaths:
-    """The entries of the trees before (or after) what the environment has, each once."""
+    """The entries of the trees before (or after) what the environment has, each once.
+
+    LuaRocks's loader has put the configured trees at the end of `package.path` already: as the last of equal
+    entries counts, they stay there, and only a tree of the project or of --tree comes first.
+    """
     own = tree_paths(trees, config, progress)
-    here = search_path(config, find_interpreter(config))
+    loaded = tree_paths([tree for tree in config.trees if tree.name not in _NOT_LOADED], config, progress)
+    found = search_path(config, find_interpreter(config))
+    here = found.replace(
+        path=_extended(found.path, loaded.lua_path, config.lua_version),
+        cpath=_extended(found.cpath, loaded.lua_cpath, config.lua_version),
+    )
     programs = cleaned(config.environment.get("PATH", ""), ":", None, keep_first=True)
     pairs = (
         (own.lua_path, here.path, ";", config.lua_version),
@@ -56,6 +69,10 @@ def shell_paths(trees: Sequence[TreeSpec], config: Config, progress: Progress, *
     )
     lua_path, lua_cpath, bin_path = joined
     return ShellPaths(lua_path, lua_cpath, bin_path, *path_variables(config))
+
+
+def _extended(present: str, loaded: str, lua_version: str) -> str:
+    return cleaned(f"{present};{loaded}" if loaded else present, ";", lua_version, keep_first=True)
 
 
 def cleaned(paths: str, separator: str, lua_version: str | None, *, keep_first: bool) -> str:
