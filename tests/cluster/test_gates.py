@@ -132,6 +132,17 @@ def test_lines_that_end_the_waiting_are_found() -> None:
     assert fatal_lines(log) == (log[1],)
 
 
+def test_a_message_of_several_lines_is_told_without_its_trace() -> None:
+    log = [
+        "2026/11/23 19:20:51 [error] 303#303: init_by_lua error: error loading module 'x':",
+        "/opt/x.lua:3: what is wrong",
+        "stack traceback:",
+        "\t[C]: in function 'error'",
+        "2026/11/23 19:20:52 [notice] 303#303: exiting",
+    ]
+    assert fatal_lines(log) == ("init_by_lua error: error loading module 'x':", "/opt/x.lua:3: what is wrong")
+
+
 class Answer:
     def __init__(self, data: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.data, self.status, self.text, self.headers = data, status, str(data), headers or {}

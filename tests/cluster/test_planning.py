@@ -213,7 +213,7 @@ def test_more_missing_nodes_than_may_fail_are_refused_before_anything_is_sent() 
     one = [given_node("a", "traditional", after=NEW)]
     with pytest.raises(RolloutRefused) as caught:
         planned(one, missing={"b": "no route to host"})
-    assert "Nothing was sent. b cannot be reached: no route to host." in caught.value.message
+    assert "Nothing was sent. b cannot go: no route to host." in caught.value.message
     assert "--only" in caught.value.hint
     found = planned(one, missing={"b": "no route to host"}, cluster={"max_failures": 1})
     assert found.missing == (("b", "no route to host"),)

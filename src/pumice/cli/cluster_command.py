@@ -55,8 +55,12 @@ COMMAND = Command(
         *ROLLOUT,
         Option(("--force",), "remove: delete the entities that use the plugin, too. init: replace the file."),
         Option(
-            ("--from",), "init: an Ansible inventory or an ssh configuration to take nodes from.", "<file>"
+            ("--from-ansible",), "init: an Ansible inventory; words name its groups or hosts.", "<inventory>"
         ),
+        Option(
+            ("--from-ssh-config",), "init: an ssh configuration; words are patterns of its hosts.", "<file>"
+        ),
+        Option(("--set",), "init: KEY=VALUE for every node, such as sudo=true.", "<setting>", repeat=True),
         Option(("--node",), "init: NAME=ADDRESS; may be given again.", "<node>", repeat=True),
         Option(("--name",), "init: the cluster's name.", "<name>"),
         JSON,

@@ -136,9 +136,7 @@ def _install(
     return _go(
         arguments,
         session,
-        lambda conductor: conductor.install(
-            wish, artifacts, entities=files, mend=action == "sync", action=action
-        ),
+        lambda conductor: conductor.install(wish, artifacts, entities=files, action=action),
     )
 
 

@@ -110,13 +110,11 @@ class Conductor:
         artifacts: Sequence[Artifact],
         *,
         entities: Sequence[str] = (),
-        mend: bool = False,
         action: str = "install",
     ) -> Ended:
         """Rocks on all nodes, and entities (files) once all nodes have proved them.
 
-        `mend`: files that differ from what was installed are made anew. Raises PumiceError; nothing was sent
-        then, or the rest is told in `Ended`.
+        Raises PumiceError: nothing was sent then; what happened later is in `Ended`.
         """
         from pumice.cluster.content import ContentMaker
 
@@ -130,7 +128,6 @@ class Conductor:
                     wish,
                     self.id,
                     self._gateways(survey).asks,
-                    look_for_drift=mend,
                 )
 
             def asked(found: Mapping[str, Prepared], _: Gateways) -> Asked:
@@ -190,7 +187,6 @@ class Conductor:
             def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
                 if wish is None:
                     return prepare_rollback(self._engine, survey, self.id)
-                mend = plan.action == "sync"
                 return prepare(
                     self._engine,
                     survey,
@@ -198,7 +194,6 @@ class Conductor:
                     wish,
                     self.id,
                     self._gateways(survey).asks,
-                    look_for_drift=mend,
                 )
 
             return self._go(prepared, None, f"{plan.action} (saved plan)", saved=plan)
@@ -235,6 +230,7 @@ class Conductor:
                 plan = self._plan(survey, found, missing, asked_for(found, self._gateways(survey)))
             else:
                 plan = _still_true(saved, found, missing)
+            self._tell_plan(plan)
             text = "" if not plan.empty else "Every node is as it shall be; nothing was sent."
             self._tell(Event("plan", text=text, state="empty" if plan.empty else "made", time=time.time()))
             if plan.empty or not self._agree(plan):
@@ -242,7 +238,6 @@ class Conductor:
             return self._run(plan, found, survey, lock)
 
     def _run(self, plan: Plan, found: Mapping[str, Prepared], survey: Survey, lock: ClusterLock) -> Ended:
-        folder = folder_of(self._cluster.path)
         later = [step for step in plan.entities if step.action == "apply"]
         # Before its entity is there, a request cannot show a plugin.
         gateways = self._gateways(survey)
@@ -274,21 +269,39 @@ class Conductor:
                 work.finish_migrations(plan.migrate[0])
             error = self._after(plan, result, gateways, later, entities)
         except KeyboardInterrupt:
-            write_record(folder, plan, (), result="interrupted", entities=entities)
+            self._recorded(plan, result, "interrupted", "interrupted", entities)
             raise
         except PumiceError as failed:
             error = failed
         ended = Ended(plan, result, tuple(entities), error)
-        outcomes = result.outcomes if result is not None else ()
-        write_record(
-            folder,
-            plan,
-            outcomes,
-            result="ok" if ended.ok else "failed",
-            stopped=result.stopped if result is not None else (error.message if error else ""),
-            entities=entities,
-        )
+        stopped = result.stopped if result is not None else (error.message if error is not None else "")
+        self._recorded(plan, result, "ok" if ended.ok else "failed", stopped, entities)
         return ended
+
+    def _tell_plan(self, plan: Plan) -> None:
+        """What an operator has to know before it begins."""
+        for name, why in plan.missing:
+            text = f"{name} is left out: {why.removeprefix(f'{name}: ')}"
+            self._tell(Event("notice", name, "look", "missing", text, time=time.time()))
+        for text in plan.warnings:
+            self._tell(Event("notice", step="plan", state="warned", text=text, time=time.time()))
+
+    def _recorded(
+        self, plan: Plan, result: Result | None, outcome: str, stopped: str, entities: Sequence[str]
+    ) -> None:
+        """The record on this machine. Where it cannot be written, the nodes have theirs."""
+        outcomes = result.outcomes if result is not None else ()
+        try:
+            write_record(
+                folder_of(self._cluster.path),
+                plan,
+                outcomes,
+                result=outcome,
+                stopped=stopped,
+                entities=entities,
+            )
+        except PumiceError as error:
+            self._tell(Event("notice", step="record", state="failed", text=error.message, time=time.time()))
 
     def _after(
         self,

@@ -7,6 +7,7 @@ workers are new ones, and that they answer with the new version.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ __all__ = [
 ABSENT = "-"
 """The version of a plugin that must not be there any more."""
 _CLOCK_SLACK = 2.0
+_STAMP = re.compile(r"\d{4}/\d\d/\d\d [\d:]+ \[\w+\] [\d#]+: (\*\d+ )?")
+"""How nginx begins a message: what follows on lines without it belongs to the message."""
 _FATAL = (
     "init_by_lua error",
     "[emerg]",
@@ -138,8 +141,20 @@ def answer_lacks(expect: Expect, status: int, headers: Mapping[str, str]) -> str
 
 
 def fatal_lines(log: Iterable[str]) -> tuple[str, ...]:
-    """The lines of a gateway's log after which waiting is of no use."""
-    return tuple(line for line in log if any(word in line for word in _FATAL))
+    """The last error of a gateway's log after which waiting is of no use: its message, without the trace."""
+    found: list[str] = []
+    inside = False
+    for line in log:
+        stamp = _STAMP.match(line)
+        if not inside and any(word in line for word in _FATAL):
+            inside, found = True, [line[stamp.end() if stamp is not None else 0 :].strip()]
+        elif stamp is not None:
+            inside = False
+        elif inside and line.startswith(("stack traceback", "\tno f")):
+            inside = False
+        elif inside and line.strip():
+            found.append(line.strip())
+    return tuple(found)
 
 
 def _number(value: object) -> float:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from pumice.base.value import Value
 from pumice.cluster.change import FAILED, WARNED
+from pumice.cluster.compatibility import gateway_version
 from pumice.cluster.connection import ConnectionCut, NodeError
+from pumice.cluster.enabling import enabled_plugins
 from pumice.cluster.events import Event, moment
+from pumice.cluster.gate_rules import ABSENT
 from pumice.cluster.gates import Gate, prove
 from pumice.cluster.payload import resend
 from pumice.cluster.rollout import StepFailed
@@ -188,15 +191,16 @@ class NodeWork:
         self._connections[node] = found
 
     def _loads_the_old(self, node: str, facts: NodeFacts) -> None:
-        """The gateway runs after the undo, with other workers than those that failed."""
+        """The gateway answers with the versions of before. Raises StepFailed."""
         if (
             facts.master is None
             or facts.role == "data_plane"
             or self._prepared[node].input.node.admin is None
         ):
             return
-        plain = self._prepared[node].input.node.replace(expect=None)
-        gate = Gate(plain, facts.role or "traditional", (), frozenset(), 0, _BACK_TIMEOUT)
+        plain, role = self._prepared[node].input.node.replace(expect=None), facts.role or "traditional"
+        proof = _proof_of_before(self._prepared[node])
+        gate = Gate(plain, role, proof, frozenset(), 0, _BACK_TIMEOUT, reloaded=False)
         prove(gate, self._asks_of(self._connections[node], facts), None, sleep=self._engine.wait)
 
     def _record(self, node: str) -> bytes:
@@ -218,6 +222,20 @@ class NodeWork:
                 "proof": [list(each) for each in plan.proof],
             }
         ).encode()
+
+
+def _proof_of_before(prepared: Prepared) -> tuple[tuple[str, str], ...]:
+    """What the gateway answered before the change, of the plugins that were to change."""
+    content = prepared.input.content
+    if content is None:
+        return ()
+    before = content.plugins_before
+    enabled = enabled_plugins(prepared.input.node, prepared.input.facts)
+    return tuple(
+        (name, (gateway_version(before[name]) or "") if name in before else ABSENT)
+        for name, _ in prepared.input.proof
+        if name not in enabled or name in before
+    )
 
 
 def _event(

@@ -170,13 +170,15 @@ def _once(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _too_many_missing(missing: Mapping[str, str]) -> _Problem:
-    first, why = next(iter(missing.items()))
-    more = f", nor {len(missing) - 1} more" if len(missing) > 1 else ""
+    reasons: dict[str, list[str]] = {}
+    for node, why in missing.items():
+        reasons.setdefault(why.removeprefix(f"{node}: "), []).append(node)
+    told = [f"{', '.join(nodes)} cannot go: {why.rstrip('.')}" for why, nodes in reasons.items()]
     hint = (
         "Mend it, or leave it out: --only NODE… names those that shall go; "
-        f"--max-failures {len(missing)} goes on without it, and `pumice cluster sync` brings it up later."
+        f"--max-failures {len(missing)} goes on without, and the same command brings them up later."
     )
-    return _Problem(f"{first} cannot be reached{more}: {why}", hint)
+    return _Problem(". ".join(told), hint)
 
 
 def _node_problems(inputs: Sequence[NodeInput]) -> Iterator[_Problem]:
