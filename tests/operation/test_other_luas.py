@@ -1,5 +1,6 @@
 """What is said of a rock that is not there for the Lua in use (contract 1.4)."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from pumice.base.progress import Silent
 from pumice.index.build import build_index
 from pumice.index.index import Index, Query
 from pumice.net.downloader import Downloader
-from pumice.operation.other_luas import not_found
+from pumice.operation.other_luas import about_other_luas, not_found
 from pumice.operation.search import exact_version
 from pumice.rock.constraint import parse_constraints
 
@@ -19,9 +20,12 @@ class Told(Silent):
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.warnings: list[str] = []
 
     def message(self, level: str, text: str) -> None:
         self.lines.append(text)
+        if level == "warning":
+            self.warnings.append(text)
 
 
 @pytest.fixture
@@ -77,6 +81,21 @@ def test_every_other_lua_is_asked_in_order(config: Config) -> None:
         "Checking if available for other Lua versions...",
         *(f"Checking for Lua {lua}..." for lua in ("5.2", "5.3", "5.4", "5.5")),
     ]
+
+
+def test_of_servers_without_a_manifest_it_warns_where_luarocks_does(config: Config, tmp_path: Path) -> None:
+    """Seen on 3.8: it asks for 5.2 to 5.4, and warns of each that a server does not have."""
+    folder = tmp_path / "less"
+    shutil.copytree(config.rocks_servers[0][0], folder)
+    (folder / "pumice-index.json").unlink()
+    for lua in ("5.3", "5.5"):
+        for path in folder.glob(f"manifest-{lua}*"):
+            path.unlink()
+    told = Told()
+    less = config.replace(rocks_servers=((str(folder),),))
+    with Downloader.of(less, told) as downloader:
+        about_other_luas(Query("none"), less, downloader, told, check=True)
+    assert told.warnings == [f"Failed searching manifest: {folder} has no manifest-5.3"]
 
 
 @pytest.mark.parametrize(

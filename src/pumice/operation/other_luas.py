@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pumice.base.progress import Silent
 from pumice.index.index import Index
 
 TYPE_CHECKING = False
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["about_other_luas", "not_found"]
 
 LUA_VERSIONS = ("5.1", "5.2", "5.3", "5.4", "5.5")
+_UNCOMMON = "5.5"
+"""LuaRocks 3.8 does not ask for it, so it warns of no server without a manifest for it."""
 
 
 def not_found(
@@ -41,7 +44,8 @@ def about_other_luas(
     for lua_version in LUA_VERSIONS:
         if lua_version != config.lua_version:
             progress.message("info", f"Checking for Lua {lua_version}...")
-            if Index(config, downloader, progress, lua_version=lua_version).search(query):
+            told = Silent() if lua_version == _UNCOMMON else progress
+            if Index(config, downloader, told, lua_version=lua_version).search(query):
                 found.append(f"Lua {lua_version}")
     if not found:
         return f"{query.name} is not available for any Lua versions."
