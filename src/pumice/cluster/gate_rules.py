@@ -148,9 +148,7 @@ def fatal_lines(log: Iterable[str]) -> tuple[str, ...]:
         stamp = _STAMP.match(line)
         if not inside and any(word in line for word in _FATAL):
             inside, found = True, [line[stamp.end() if stamp is not None else 0 :].strip()]
-        elif stamp is not None:
-            inside = False
-        elif inside and line.startswith(("stack traceback", "\tno f")):
+        elif stamp is not None or (inside and line.startswith(("stack traceback", "\tno f"))):
             inside = False
         elif inside and line.strip():
             found.append(line.strip())
