@@ -84,3 +84,68 @@ def test_a_silence_that_meets_nothing_is_told(command: Any, plugin: Path) -> Non
     silence(plugin, '{ code = "lua-syntax", reason = "x" }')
     assert command("check", str(plugin)) == 0
     assert "[silence-unused]" in command.output
+
+
+def test_targets_are_named_in_text_and_json(command: Any, plugin: Path) -> None:
+    words = ("--for", "kong@2.8,kong@3.9", "--for", "operator")
+    assert command("check", *words, str(plugin)) == 1
+    assert "(for kong@2.8) [schema-field]" in command.output
+    assert "(for operator) [channel-modules]" in command.output
+    assert "\nrequest-stamp  operator  no     metadata.name of the KongPluginInstallation" in command.output
+    assert command("check", "--json", *words, str(plugin)) == 1
+    told = json.loads(command.output)
+    by_code = {item["code"]: item["for"] for item in told["findings"]}
+    assert by_code["version-drift"] == []
+    assert by_code["schema-field"] == ["kong@2.8"]
+    assert by_code["channel-modules"] == ["operator"]
+    assert told["channels"] == [
+        {
+            "plugin": "request-stamp",
+            "channel": "operator",
+            "ok": False,
+            "name_from": "metadata.name of the KongPluginInstallation",
+            "restart": "none: the operator rolls the pods",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--for", "kong@3.9"), 0),
+        (("--for", "kong@>=3.5,rock,tar,image,helm,konnect-hybrid"), 0),
+        (("--for", "kong@2.8"), 1),
+        (("--for", "streaming"), 1),
+        (("--for", "nonsense"), 1),
+        (("--for", "kong@1.5"), 1),
+    ],
+)
+def test_the_exit_code_is_about_the_targets(
+    command: Any, plugin: Path, words: tuple[str, ...], code: int
+) -> None:
+    assert command("check", *words, str(plugin)) == code
+
+
+def test_a_finding_of_a_channel_can_be_silenced(command: Any, plugin: Path) -> None:
+    silence(plugin, '{ code = "channel-modules", reason = "folded by CI" }')
+    command("check", "--for", "operator", str(plugin))
+    assert "[channel-modules]" not in command.output
+    assert "1 silenced" in command.output
+
+
+def test_junit_and_sarif_say_for_which_targets(command: Any, plugin: Path) -> None:
+    for form in ("junit", "sarif"):
+        assert command("check", "--format", form, "--for", "kong@2.8,kong@3.9", str(plugin)) == 1
+        assert "It holds for: kong@2.8" in command.output
+
+
+def test_rocks_and_tars_are_checked_for_channels_too(command: Any, plugin: Path, tmp_path: Path) -> None:
+    tree = f"--tree={tmp_path}/tree"
+    for words in (("make", tree), ("pack", tree), ("pack", "--format", "tar", tree)):
+        rest = () if words[0] == "make" else ("kong-plugin-request-stamp",)
+        assert command(*words, *rest, cwd=plugin) == 0, command.output
+    for suffix in (".rock", ".tar.gz"):
+        (artefact,) = plugin.glob(f"*{suffix}")
+        assert command("check", "--json", "--for", "operator", str(artefact)) == 1
+        codes = [item["code"] for item in json.loads(command.output)["findings"]]
+        assert "channel-modules" in codes

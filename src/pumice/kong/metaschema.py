@@ -10,7 +10,7 @@ from __future__ import annotations
 from pumice.base.value import Value
 from pumice.kong.kong_version import NEWEST
 from pumice.kong.metaschema_tables import entity_metaschema, metasubschema
-from pumice.kong.metaschema_words import violation
+from pumice.kong.metaschema_words import in_order, violation
 from pumice.kong.schema_engine import Engine
 from pumice.kong.schema_functions import settled
 from pumice.kong.schema_table import LuaFault, Table, fields_by_name, is_unknown, items, lua_type, truth
@@ -122,13 +122,14 @@ def _located(value: object, problem: Problem, path: str) -> Iterator[tuple[str, 
     if isinstance(problem, str):
         yield path, problem
         return
-    for key, inner in problem.items():
+    # the order of a Lua table differs from process to process
+    for key, inner in sorted(problem.items(), key=lambda entry: in_order(entry[0])):
         if key == "@entity" and isinstance(inner, dict):
             yield from ((path, str(said)) for said in inner.values())
             continue
         part = value.get(key) if isinstance(value, dict) else None
         if key in ("fields", "shorthand_fields") and isinstance(inner, dict):
-            for number, told in inner.items():
+            for number, told in sorted(inner.items(), key=lambda entry: in_order(entry[0])):
                 entry = part.get(number) if isinstance(part, dict) else None
                 if isinstance(entry, dict) and len(entry) == 1:
                     name, field = next(iter(entry.items()))

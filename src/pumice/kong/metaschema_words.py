@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pumice.lua import KEYWORDS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -9,34 +11,7 @@ if TYPE_CHECKING:
     Problem = str | dict[object, "Problem"]
     """What is wrong with one value: a sentence, or what is wrong inside it, by key."""
 
-__all__ = ["nested", "violation"]
-
-_WORDS = frozenset(
-    [
-        "and",
-        "break",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "false",
-        "for",
-        "function",
-        "goto",
-        "if",
-        "in",
-        "local",
-        "nil",
-        "not",
-        "or",
-        "repeat",
-        "return",
-        "then",
-        "true",
-        "until",
-        "while",
-    ]
-)
+__all__ = ["in_order", "nested", "violation"]
 
 
 def violation(problems: Mapping[object, Problem]) -> str:
@@ -45,10 +20,10 @@ def violation(problems: Mapping[object, Problem]) -> str:
     whole = problems.get("@entity")
     if isinstance(whole, dict):
         found += [str(item) for item in whole.values()]
-    for name in sorted((key for key in problems if key != "@entity"), key=_order):
+    for name in sorted((key for key in problems if key != "@entity"), key=in_order):
         problem = problems[name]
         if isinstance(problem, dict):
-            for inner in sorted(problem, key=_order):
+            for inner in sorted(problem, key=in_order):
                 item = problem[inner]
                 found.append(f"{name}.{inner}: {nested(item) if isinstance(item, dict) else item}")
         else:
@@ -75,7 +50,7 @@ def nested(problem: Problem) -> str:
 def _key(key: object) -> str:
     if not isinstance(key, str):
         return f"[{key}]"
-    plain = key.isascii() and key.isidentifier() and key not in _WORDS
+    plain = key.isascii() and key.isidentifier() and key not in KEYWORDS
     return key if plain else f"[{_quoted(key)}]"
 
 
@@ -83,7 +58,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def _order(key: object) -> tuple[int, float, str]:
+def in_order(key: object) -> tuple[int, float, str]:
     """Numbers, then texts: Lua's order within each."""
     return (0, key, "") if isinstance(key, int | float) else (1, 0.0, str(key))
 
