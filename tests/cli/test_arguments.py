@@ -132,6 +132,11 @@ def test_a_constraint_is_no_assignment() -> None:
     assert split_assignments(words) == (words, {})
 
 
+def test_a_pair_that_an_option_takes_is_no_assignment():
+    words = ["cluster", "init", "--node", "a=ssh://b", "--set", "tree=/opt"]
+    assert split_assignments([*words, "CC=clang"]) == (words, {"CC": "clang"})
+
+
 def test_a_lower_case_assignment_is_refused() -> None:
     with pytest.raises(UsageError, match="Invalid assignment: foo=1"):
         split_assignments(["install", "foo=1"])

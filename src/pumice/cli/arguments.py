@@ -97,6 +97,10 @@ def _is_identifier(text: str) -> bool:
     return bool(text) and text.isascii() and text.isidentifier()
 
 
+_PAIRS = ("--node", "--set")
+"""Options of Pumice's own whose value is NAME=VALUE: it is theirs, and no assignment."""
+
+
 def split_assignments(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The words without `VAR=VALUE`, and those assignments, up to `--` (settled.md, contract 1.1).
 
@@ -109,7 +113,8 @@ def split_assignments(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
             rest.extend(words[position:])
             break
         name, equals, value = word.partition("=")
-        if not equals or not _is_identifier(name) or value.startswith("="):
+        theirs = position > 0 and words[position - 1] in _PAIRS
+        if not equals or theirs or not _is_identifier(name) or value.startswith("="):
             rest.append(word)
         elif name != name.upper():
             raise UsageError(f"Invalid assignment: {word}", hint="Variables have upper-case names: CC=clang.")

@@ -15,7 +15,7 @@ from pumice.errors import ConfigError, PumiceError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["read_cluster"]
+__all__ = ["parse_cluster", "read_cluster"]
 
 _CLUSTER_KEYS = ("name", "canary", "batch", "max_failures", "pause", "timeout")
 _NODE_DEFAULTS = tuple(field for field in Node._fields if field not in {"name", "address"})
@@ -38,10 +38,17 @@ def read_cluster(path: str, *, home: str | None = None) -> Cluster:
     NotFoundError when there is no such file, and ConfigError that lists all that is wrong in it, each with
     its line, its key, and what is allowed.
     """
-    path = os.path.abspath(path)
-    source = TomlSource.read(path, missing=_MISSING)
+    return _cluster(TomlSource.read(os.path.abspath(path), missing=_MISSING), home)
+
+
+def parse_cluster(data: bytes, path: str, *, home: str | None = None) -> Cluster:
+    """The same for what shall stand at `path`, which is absolute."""
+    return _cluster(TomlSource.parse(path, data), home)
+
+
+def _cluster(source: TomlSource, home: str | None) -> Cluster:
     source.place("", called="this file").known(source.tables, _TABLES)
-    reader = _Reader(source, os.path.dirname(path), home)
+    reader = _Reader(source, os.path.dirname(source.path), home)
     nodes = reader.nodes()
     plugins = reader.plugins()
     cluster = reader.cluster(nodes, plugins)

@@ -38,6 +38,11 @@ class TomlSource:
             raise NotFoundError(f"There is no file {path}.", hint=missing) from None
         except OSError as error:
             raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+        return cls.parse(path, data)
+
+    @classmethod
+    def parse(cls, path: str, data: bytes) -> TomlSource:
+        """What the file holds, or would hold. Raises ConfigError for what is no TOML."""
         try:
             text = data.decode()
             return cls(path, text, tomllib.loads(text))
