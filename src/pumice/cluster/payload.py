@@ -98,8 +98,9 @@ def make_payload(
             f"{facts.node}: the tree has changed since the content was made for it",
             hint="Make the plan again.",
         )
-    if content.plain is not None:
-        return PlainPayload(content.plain, content.source, content.state)
+    if facts.plain is not None:
+        plain = content.plain
+        return PlainPayload(plain, content.source, content.state) if plain is not None else None
     if content.unchanged and not again:
         return None
     number = max((*facts.generations, facts.generation)) + 1

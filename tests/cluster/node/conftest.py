@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from pumice.base.progress import Silent
 from pumice.cluster.address import Address
 from pumice.cluster.change import NodeChange
 from pumice.cluster.connection import Answer
+from pumice.cluster.content import ContentMaker
 from pumice.cluster.enabling import enable
 from pumice.cluster.inventory import Node
 from pumice.cluster.node_content import NodeContent
 from pumice.cluster.payload import make_payload
 from pumice.cluster.probe import probe
+from pumice.cluster.steps import finish, roll_out
 from pumice.cluster.tree_record import state_of
+from pumice.operation.settings import Flags, load_config
 from pumice.tree.store import Blob
 
 COREUTILS = [
@@ -176,6 +180,23 @@ class LocalNode:
         enabling = enable(self.node, facts, after, add=add)
         return NodeChange(rollout, facts.generation, after, enabling, **settings), payload
 
+    def roll_out(self, maker: ContentMaker, wish, rollout: str = "r1") -> NodeContent:
+        """The content of a wish, rolled out and proved."""
+        facts = self.probe()
+        content = maker.content(self.connection, facts, wish)
+        payload = make_payload(content, facts, command="test", now=1000.0)
+        if payload is not None:
+            after = payload.generation
+            gone = set(content.plugins_before) - set(content.plugins)
+            enabling = enable(self.node, facts, after, add=content.asked, remove=gone)
+            change = NodeChange(rollout, facts.generation, after, enabling)
+            results = (
+                *roll_out(self.connection, change, payload),
+                *finish(self.connection, change, b"{}"),
+            )
+            assert all(result.ok for result in results), results
+        return content
+
     @property
     def current(self) -> str | None:
         link = self.tree / "current"
@@ -229,6 +250,60 @@ def _link_tools(folder: Path, kind: str) -> Path:
     return folder
 
 
+PLUGIN = {
+    "handler.lua": 'local H = {{ PRIORITY = 10, VERSION = "{version}" }}\nreturn H\n',
+    "schema.lua": """local typedefs = require "kong.db.schema.typedefs"
+return {{ name = "{name}", fields = {{
+  {{ protocols = typedefs.protocols_http }},
+  {{ config = {{ type = "record", fields = {{ {{ word = {{ type = "string" }} }} }} }} }},
+}} }}
+""",
+}
+
+
+def write_rockspec(folder: Path, name: str, version: str, modules: dict[str, str], more: str = "") -> None:
+    """A rockspec for files of a folder."""
+    lines = ",\n".join(f'["{module}"] = "{path}"' for module, path in modules.items())
+    (folder / f"{name}-{version}.rockspec").write_text(
+        f'rockspec_format = "3.0"\npackage = "{name}"\nversion = "{version}"\nsource = {{ url = "." }}\n'
+        f'build = {{ type = "builtin", modules = {{ {lines} }} }}\n{more}\n'
+    )
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """Writes the sources of a plugin: a directory with a rockspec."""
+
+    def write(name: str = "demo", version: str = "0.1.0", *, more: str = "", files=None) -> Path:
+        folder = tmp_path / f"{name}-{version}-{len(list(tmp_path.iterdir()))}"
+        place = folder / "kong" / "plugins" / name
+        place.mkdir(parents=True)
+        modules = {}
+        for file, text in {**PLUGIN, **(files or {})}.items():
+            (place / file).parent.mkdir(exist_ok=True)
+            (place / file).write_text(text.format(name=name, version=version))
+            module = file.removesuffix(".lua").replace("/", ".").removesuffix(".init")
+            modules[f"kong.plugins.{name}.{module}"] = f"kong/plugins/{name}/{file}"
+        write_rockspec(folder, f"kong-plugin-{name}", f"{version}-1", modules, more)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def maker(tmp_path):
+    """Makes contents, with a cache of its own."""
+    environment = {**os.environ, "PUMICE_CACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    with ContentMaker(load_config(Flags(), environment, str(tmp_path)), Silent(), offline=True) as made:
+        yield made
+
+
+@pytest.fixture
+def link_tools():
+    """Makes a directory of `coreutils` or `busybox`."""
+    return _link_tools
+
+
 @pytest.fixture(params=["coreutils", "busybox"])
 def tools(request, tmp_path) -> Path:
     """A directory with `sh`, `tar` and coreutils, or busybox in their place, and nothing else."""
@@ -247,3 +322,48 @@ def local_node(tmp_path, tools):
         return made[-1]
 
     return make
+
+
+KILLER = """#!/bin/sh
+read -r count <'{folder}/counter'
+count=$((count + 1))
+echo $count >'{folder}/counter'
+read -r at when <'{folder}/kill-at'
+[ "$count $when" = "$at before" ] && kill -9 0
+PATH='{tools}' '{real}' "$@"
+code=$?
+[ "$count $when" = "$at after" ] && kill -9 0
+exit $code
+"""
+
+
+@pytest.fixture
+def killing(tmp_path):
+    """Does work with a node whose command of a number kills the whole script, before or after it has run."""
+    folder = tmp_path / "killing"
+
+    def wrap(path: Path, real: Path, tools: Path) -> None:
+        path.write_text(KILLER.format(real=real, folder=tmp_path, tools=tools))
+        path.chmod(0o755)
+
+    def work(node: LocalNode, number: int, do, *, after: bool):
+        if not folder.exists():
+            folder.mkdir()
+            for tool in node.tools.iterdir():
+                if tool.name == "sh":
+                    (folder / "sh").symlink_to(tool)
+                else:
+                    wrap(folder / tool.name, tool, node.tools)
+        kong, real = node.root / "kong", node.root / "real-kong"
+        kong.rename(real)
+        wrap(kong, real, node.tools)
+        (tmp_path / "counter").write_text("0\n")
+        (tmp_path / "kill-at").write_text(f"{number} {'after' if after else 'before'}\n")
+        node.environment["PATH"] = str(folder)
+        try:
+            return do()
+        finally:
+            node.environment["PATH"] = str(node.tools)
+            real.rename(kong)
+
+    return work

@@ -358,43 +358,9 @@ class TestFailing:
         ] == [("stage failed", "no such thing")]
 
 
-def killing(node, tmp_path, number: int, *, after: bool):
-    """A PATH on which the command of that number (before or after it has run) kills the whole script."""
-    counter = tmp_path / "counter"
-    counter.write_text("0\n")
-    folder = tmp_path / "killing"
-    if not folder.exists():
-        folder.mkdir()
-        for tool in node.tools.iterdir():
-            if tool.name == "sh":
-                (folder / "sh").symlink_to(tool)
-                continue
-            (folder / tool.name).write_text(_KILLER.format(real=tool, folder=tmp_path, tools=node.tools))
-            (folder / tool.name).chmod(0o755)
-        kong = node.root / "kong"
-        kong.rename(node.root / "real-kong")
-        kong.write_text(_KILLER.format(real=node.root / "real-kong", folder=tmp_path, tools=node.tools))
-        kong.chmod(0o755)
-    (tmp_path / "kill-at").write_text(f"{number} {'after' if after else 'before'}\n")
-    return folder
-
-
-_KILLER = """#!/bin/sh
-read -r count <'{folder}/counter'
-count=$((count + 1))
-echo $count >'{folder}/counter'
-read -r at when <'{folder}/kill-at'
-[ "$count $when" = "$at before" ] && kill -9 0
-PATH='{tools}' '{real}' "$@"
-code=$?
-[ "$count $when" = "$at after" ] && kill -9 0
-exit $code
-"""
-
-
 @pytest.mark.sweep
 class TestKilled:
-    def test_a_node_that_is_killed_anywhere_is_old_or_new_and_goes_on(self, local_node, tmp_path):
+    def test_a_node_that_is_killed_anywhere_is_old_or_new_and_goes_on(self, local_node, killing, tmp_path):
         """At every command of the scripts, before and after it: the node is whole, and can be rolled out to."""
         node = local_node()
         rolled_out(node, {HANDLER: b"old\n", "share/lua/5.1/gone.lua": b"1"}, "r0")
@@ -409,42 +375,24 @@ class TestKilled:
         while killed or not after:
             after = not after
             number += not after
-            folder = killing(node, tmp_path, 0, after=after)
             change, payload = node.prepared({HANDLER: b"new\n"}, rollout="r1", add=("x", "y"))
-            folder = killing(node, tmp_path, number, after=after)
-            node.environment["PATH"] = str(folder)
-            killed = self.change_until_killed(node, change, payload)
-            killing(node, tmp_path, 0, after=after)
-            node.environment["PATH"] = str(node.tools)
 
+            def work(change=change, payload=payload):
+                results = roll_out(node.connection, change, payload)
+                return results if not results[-1].ok else finish(node.connection, change, b"{}")
+
+            killed = not killing(node, number, work, after=after)[-1].ok
             assert node.files() in (old_files, {HANDLER: b"new\n"}), number
             assert node.conf.read_bytes() == old_conf or b"bundled,x,y" in node.conf.read_bytes(), number
             outcomes.add(self.settled(node, old_conf, old_files))
-
             rolled_out(node, {HANDLER: b"newest\n"}, "r2", add=("x",))
             assert node.files() == {HANDLER: b"newest\n"}
             assert node.litter() == [], number
             subprocess.run(["rm", "-rf", node.root], check=True)
             subprocess.run(["cp", "-a", backup, node.root], check=True)
-            if not (node.root / "real-kong").exists():
-                (node.root / "kong").rename(node.root / "real-kong")
-                (node.root / "kong").write_text(
-                    _KILLER.format(real=node.root / "real-kong", folder=tmp_path, tools=node.tools)
-                )
-                (node.root / "kong").chmod(0o755)
         assert {"old", "new"} == outcomes
         assert self.recovered == {"undone", "finished"}
         assert 20 < number < 80
-
-    def change_until_killed(self, node, change, payload) -> bool:
-        for results in (
-            lambda: roll_out(node.connection, change, payload),
-            lambda: finish(node.connection, change, b"{}"),
-        ):
-            last = results()[-1]
-            if not last.ok:
-                return True
-        return False
 
     def settled(self, node, old_conf, old_files) -> str:
         facts = node.probe()
@@ -462,7 +410,7 @@ class TestKilled:
         assert b"bundled,x,y" in node.conf.read_bytes()
         return "new"
 
-    def test_undoing_that_is_killed_anywhere_can_be_undone_again(self, local_node, tmp_path):
+    def test_undoing_that_is_killed_anywhere_can_be_undone_again(self, local_node, killing):
         node = local_node()
         rolled_out(node, {HANDLER: b"old\n"}, "r0")
         old_conf = node.conf.read_bytes()
@@ -470,13 +418,11 @@ class TestKilled:
         while killed or not after:
             after = not after
             number += not after
-            killing(node, tmp_path, 0, after=after)
             change, payload = node.prepared({HANDLER: b"new\n"}, rollout="r1", add=("x", "y"))
             assert statuses(roll_out(node.connection, change, payload))[-1] == "reload done"
-            node.environment["PATH"] = str(killing(node, tmp_path, number, after=after))
-            killed = not undo(node.connection, change)[-1].ok
-            killing(node, tmp_path, 0, after=after)
-            node.environment["PATH"] = str(node.tools)
+            killed = not killing(
+                node, number, lambda change=change: undo(node.connection, change), after=after
+            )[-1].ok
             if node.probe().pending is not None:
                 assert statuses(recover(node.connection)) == ["recover done"]
             assert old_conf == node.conf.read_bytes(), number
