@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from pumice.cli.arguments import Arguments
     from pumice.cli.session import Session
-    from pumice.cluster.conductor import Conductor, Ended
+    from pumice.cluster.conductor import Conductor
+    from pumice.cluster.execution import Ended
     from pumice.cluster.inventory import Cluster
     from pumice.cluster.plan import Artifact, Plan
 

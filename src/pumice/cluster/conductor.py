@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pumice.base.value import Value
 from pumice.cluster.cluster_lock import ClusterLock
 from pumice.cluster.connection import Unreachable
-from pumice.cluster.entity import apply_entity, delete_entities, read_entity, uses_of
+from pumice.cluster.entity import read_entity, uses_of
 from pumice.cluster.events import Event, moment
-from pumice.cluster.gates import ControlPlane
+from pumice.cluster.execution import Ended, Execution
 from pumice.cluster.node_asks import Gateways
-from pumice.cluster.node_work import NodeWork
 from pumice.cluster.plan import Artifact, EntityStep
-from pumice.cluster.planning import Asked, RolloutRefused, facts_digest, make_plan
+from pumice.cluster.planning import Asked, RolloutRefused, make_plan
 from pumice.cluster.preparation import prepare, prepare_rollback
-from pumice.cluster.rollout import Result, run_rollout
-from pumice.cluster.rollout_record import folder_of, write_record
+from pumice.cluster.rollout_record import folder_of
+from pumice.cluster.saved_plan import still_true
 from pumice.cluster.steps import recover
 from pumice.cluster.survey import chosen, look, look_again
 from pumice.errors import NotFoundError, PumiceError
@@ -42,9 +41,7 @@ if TYPE_CHECKING:
     from pumice.cluster.preparation import Prepared
     from pumice.cluster.survey import Survey
 
-__all__ = ["Conductor", "Ended", "Terms"]
-
-_T = TypeVar("_T")
+__all__ = ["Conductor", "Terms"]
 
 
 class Terms(Value):
@@ -62,22 +59,6 @@ class Terms(Value):
     force: bool = False
     admin_token: str | None = None
     """For Admin APIs that ask for one; never written anywhere."""
-
-
-class Ended(Value):
-    """What became of a command."""
-
-    plan: Plan
-    result: Result | None = None
-    """None: nothing was run."""
-    entities: tuple[str, ...] = ()
-    error: PumiceError | None = None
-    """What went wrong beside the nodes: an entity, migrations."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything that was asked for is so now."""
-        return self.error is None and not self.plan.missing and (self.result is None or self.result.ok)
 
 
 class Conductor:
@@ -229,54 +210,14 @@ class Conductor:
                 assert asked_for is not None
                 plan = self._plan(survey, found, missing, asked_for(found, self._gateways(survey)))
             else:
-                plan = _still_true(saved, found, missing)
+                plan = still_true(saved, found, missing)
             self._tell_plan(plan)
             text = "" if not plan.empty else "Every node is as it shall be; nothing was sent."
             self._tell(Event("plan", text=text, state="empty" if plan.empty else "made", time=time.time()))
             if plan.empty or not self._agree(plan):
                 return Ended(plan)
-            return self._run(plan, found, survey, lock)
-
-    def _run(self, plan: Plan, found: Mapping[str, Prepared], survey: Survey, lock: ClusterLock) -> Ended:
-        later = [step for step in plan.entities if step.action == "apply"]
-        # Before its entity is there, a request cannot show a plugin.
-        gateways = self._gateways(survey)
-        expects = all(gateways.uses(step.plugin) for step in later)
-        work = NodeWork(
-            plan,
-            found,
-            survey.connections,
-            self._engine,
-            gateways.asks,
-            self._tell,
-            control_plane=_control_plane(survey, gateways),
-            expects=expects,
-        )
-        entities: list[str] = []
-        result: Result | None = None
-        try:
-            for step in plan.entities:
-                if step.action == "delete":
-                    gone = delete_entities(gateways.database(), step.plugin)
-                    entities.append(self._entity(f"{step.plugin}: {len(gone)} deleted"))
-            if plan.migrate is not None:
-                work.stage_and_migrate(plan.migrate[0])
-            result = run_rollout(
-                plan, work, _Nodes(self._engine, survey), self._tell, before_batch=lock.renew,
-                sleep=self._engine.wait,
-            )  # fmt: skip
-            if result.ok and plan.migrate is not None:
-                work.finish_migrations(plan.migrate[0])
-            error = self._after(plan, result, gateways, later, entities)
-        except KeyboardInterrupt:
-            self._recorded(plan, result, "interrupted", "interrupted", entities)
-            raise
-        except PumiceError as failed:
-            error = failed
-        ended = Ended(plan, result, tuple(entities), error)
-        stopped = result.stopped if result is not None else (error.message if error is not None else "")
-        self._recorded(plan, result, "ok" if ended.ok else "failed", stopped, entities)
-        return ended
+            execution = Execution(plan, found, survey, self._engine, self._gateways(survey), self._tell)
+            return execution.run(lock, folder_of(self._cluster.path))
 
     def _tell_plan(self, plan: Plan) -> None:
         """What an operator has to know before it begins."""
@@ -285,53 +226,6 @@ class Conductor:
             self._tell(Event("notice", name, "look", "missing", text, time=time.time()))
         for text in plan.warnings:
             self._tell(Event("notice", step="plan", state="warned", text=text, time=time.time()))
-
-    def _recorded(
-        self, plan: Plan, result: Result | None, outcome: str, stopped: str, entities: Sequence[str]
-    ) -> None:
-        """The record on this machine. Where it cannot be written, the nodes have theirs."""
-        outcomes = result.outcomes if result is not None else ()
-        try:
-            write_record(
-                folder_of(self._cluster.path),
-                plan,
-                outcomes,
-                result=outcome,
-                stopped=stopped,
-                entities=entities,
-            )
-        except PumiceError as error:
-            self._tell(Event("notice", step="record", state="failed", text=error.message, time=time.time()))
-
-    def _after(
-        self,
-        plan: Plan,
-        result: Result,
-        gateways: Gateways,
-        later: Sequence[EntityStep],
-        entities: list[str],
-    ) -> PumiceError | None:
-        """Entities, once every node has proved the plugin; then the requests that need them."""
-        if not later:
-            return None
-        if not result.ok or plan.missing:
-            return RolloutRefused(
-                "The entity was not touched: not every node has proved the plugin.",
-                hint="Mend the nodes above, and run the same command again.",
-            )
-        names = sorted(
-            {name for node in plan.nodes for name, _ in node.proof} | {each.plugin for each in later}
-        )
-        for step in later:
-            entity = read_entity(step.file, names)
-            if entity.sha256 != step.sha256:
-                raise RolloutRefused(f"{step.file} has changed since the plan was made; it was not applied.")
-            entities.append(self._entity(apply_entity(gateways.database(), entity)))
-        return None
-
-    def _entity(self, text: str) -> str:
-        self._tell(Event("entity", text=text, state="ok", time=time.time()))
-        return text
 
     def _plan(
         self, survey: Survey, found: Mapping[str, Prepared], missing: Mapping[str, str], asked: Asked
@@ -409,15 +303,6 @@ class Conductor:
         return Gateways(survey, self._terms.admin_token)
 
 
-def _control_plane(survey: Survey, gateways: Gateways) -> ControlPlane | None:
-    """The control plane that is asked for its data planes, with its clock."""
-    asks = gateways.first("control_plane")
-    if asks is None:
-        return None
-    ahead = survey.facts[asks.node].time - survey.looked_at
-    return ControlPlane(asks.data_planes, lambda: time.time() + ahead)
-
-
 def _nobody(survey: Survey) -> PumiceError:
     """Why no node can be worked with."""
     if not survey.missing:
@@ -435,49 +320,3 @@ def _refuse_pending(survey: Survey) -> None:
                 f"{name}: rollout {facts.pending.rollout} is under way there, or was killed.",
                 hint="If it was killed, the next command that changes the cluster tidies; then plan.",
             )
-
-
-def _still_true(saved: Plan, found: Mapping[str, Prepared], missing: Mapping[str, str]) -> Plan:
-    """The saved plan, if every node and all content are what they were. Raises RolloutRefused."""
-    if len(missing) > saved.max_failures:
-        name, why = next(iter(missing.items()))
-        raise RolloutRefused(f"Nothing was sent. {name}: {why}", hint="Mend it, or make a plan without it.")
-    for part in saved.nodes:
-        if part.node in missing:
-            continue
-        each = found[part.node].input
-        if facts_digest(each.facts) != part.facts:
-            raise RolloutRefused(
-                f"Nothing was sent: {part.node} has changed since the plan was made.",
-                hint="Make the plan anew.",
-            )
-        if each.digest != part.content:
-            raise RolloutRefused(
-                f"Nothing was sent: {part.node} would get other files than when the plan was made.",
-                hint="A rock, or what it needs, has changed since. Make the plan anew.",
-            )
-    if not missing:
-        return saved
-    nodes = tuple(each for each in saved.nodes if each.node not in missing)
-    batches = tuple(
-        each.replace(nodes=tuple(name for name in each.nodes if name not in missing))
-        for each in saved.batches
-    )
-    return saved.replace(
-        nodes=nodes,
-        batches=tuple(each for each in batches if each.nodes),
-        missing=tuple(missing.items()),
-        max_failures=saved.max_failures - len(missing),
-    )
-
-
-class _Nodes:
-    """The engine as a rollout's `Fleet`: by names of nodes."""
-
-    def __init__(self, engine: Engine, survey: Survey) -> None:
-        self._engine = engine
-        self._survey = survey
-
-    def map(self, function: Callable[[str], _T], nodes: Sequence[str]) -> dict[str, _T | PumiceError]:
-        connections = [self._survey.connections[name] for name in nodes]
-        return self._engine.map(lambda connection: function(connection.node.name), connections)

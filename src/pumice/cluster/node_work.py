@@ -159,6 +159,22 @@ class NodeWork:
         self._tell(_event(node, "gate", "ok", answer, time.monotonic() - started))
         return answer
 
+    def expected(self, node: str) -> str:
+        """The request that cluster.toml expects something of, once its entity is there. Raises StepFailed."""
+        prepared = self._prepared[node]
+        facts = prepared.input.facts
+        gate = Gate(
+            prepared.input.node,
+            facts.role or "traditional",
+            (),
+            frozenset(),
+            0,
+            self._plan.timeout,
+            reloaded=False,
+        )
+        asks = self._asks_of(self._connections[node], facts)
+        return prove(gate, asks, None, sleep=self._engine.wait)
+
     def finish(self, node: str) -> str:
         """As `Work.finish`."""
         self._tell(_event(node, "finish", "begun"))
