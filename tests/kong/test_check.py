@@ -437,9 +437,14 @@ def test_response_excludes_the_other_filters(demo: Demo, other: str) -> None:
     assert check(demo(handler=handler("function D:response() end function D:log() end"))).findings == ()
 
 
-@pytest.mark.parametrize("text", ["local x = 1", "return 5", "return print", "return false", "return 'text'"])
+@pytest.mark.parametrize("text", ["local x = 1", "return 5", "return print", "return false"])
 def test_a_handler_is_a_table(demo: Demo, text: str) -> None:
     assert only(check(demo(handler=text))).code == "handler-type"
+
+
+def test_a_handler_that_is_a_string_is_loaded_and_useless(demo: Demo) -> None:
+    item = only(check(demo(handler="return 'text'")))
+    assert (item.code, item.is_error) == ("handler-useless", False)
 
 
 # ------------------------------------------------------------------------------------------- the schema

@@ -1,5 +1,6 @@
 """One check for several gateways: what holds for which of them, told once."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -203,6 +204,14 @@ def test_enterprise_may_have_modules_of_its_own(demo: Demo) -> None:
     package = demo(handler=handler(before="require 'kong.enterprise_edition.utils'"), schema=PLAIN)
     assert holds(package, "kong@3.9,enterprise") == {"module-assumed": (), "module-internal": ()}
     assert holds(package, "kong@3.9")["module-missing"] == ()
+
+
+def test_what_hangs_is_not_waited_for_in_every_gateway(demo: Demo) -> None:
+    began = time.monotonic()
+    report = check(demo(handler="while true do end"), seconds=3.0, targets=parse_targets([ALL]))
+    assert time.monotonic() - began < 60
+    (item,) = report.findings
+    assert (item.code, item.targets) == ("load-limit", ())
 
 
 # ------------------------------------------------------------------------------------------- read, not run

@@ -80,6 +80,7 @@ def check(
         findings += content_findings(package)
         findings += size_findings(package)
         broken = frozenset(item.file for item in syntax if item.file is not None)
+        hasty = False
         for gateway in targets.gateways:
             of_gateway: list[Finding] = [
                 *bundled_findings(package, plugins, gateway.bundled),
@@ -87,10 +88,13 @@ def check(
                 *code_findings(package, gateway),
             ]
             judged = [
-                JudgedPlugin(package, plugin, gateway, broken=broken, seconds=seconds, memory=memory)
+                JudgedPlugin(
+                    package, plugin, gateway, broken=broken, seconds=seconds, memory=memory, hasty=hasty
+                )
                 for plugin in plugins
             ]
             of_gateway += [item for plugin in judged for item in plugin.findings]
+            hasty = hasty or any(item.code == "load-limit" for item in of_gateway)
             for item in _once(of_gateway):
                 held.setdefault(item, []).append(gateway)
             # the last gateway is the newest

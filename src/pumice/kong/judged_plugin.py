@@ -52,7 +52,9 @@ class JudgedPlugin:
         broken: frozenset[str],
         seconds: float,
         memory: int,
+        hasty: bool = False,
     ) -> None:
+        """`hasty`: one second is waited for at most, since it has been seen to take longer than `seconds`."""
         self._package = package
         self._plugin = plugin
         self._gateway = gateway
@@ -65,7 +67,7 @@ class JudgedPlugin:
             *(Job("scan", module) for module in sorted(package.modules)),
         ]
         jobs = [job for job in parts if package.source(package.modules.get(job.module, "")) is not None]
-        self._sandbox = package_sandbox(package, seconds, memory, gateway)
+        self._sandbox = package_sandbox(package, min(seconds, 1.0) if hasty else seconds, memory, gateway)
         self._outcome = load_modules(jobs, self._sandbox) if jobs else None
         self._loaded = {loaded.job.kind: loaded for loaded in self._outcome.loaded} if self._outcome else {}
         self.findings = tuple(self._judge(jobs, self._outcome)) if self._outcome else ()
