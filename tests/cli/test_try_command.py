@@ -302,6 +302,21 @@ def test_a_kong_on_the_path_is_what_is_used(trial, tmp_path):
     assert one.leftovers() == ([], [])
 
 
+def test_a_request_to_end_leaves_nothing_either(trial):
+    one = trial().serving()
+    assert one.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert one.leftovers() == ([], [])
+
+
+def test_the_stand_in_ends_with_whoever_started_it(trial):
+    one = trial().serving()
+    one.end(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while one.leftovers()[1]:
+        assert time.monotonic() < deadline, one.leftovers()
+        time.sleep(0.1)
+
+
 def test_an_interrupt_while_it_starts_leaves_nothing(trial):
     for wait in (0.2, 0.4, 0.5, 0.6, 0.7):
         one = trial()

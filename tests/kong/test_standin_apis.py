@@ -167,6 +167,16 @@ def test_migrations_are_run_from_one_node(node):
     one.start()
 
 
+def test_a_wrong_migration_makes_the_bootstrap_fail(node):
+    one = node(database="postgres")
+    migrations = one.tree / "share/lua/5.1/kong/plugins/demo/migrations"
+    migrations.mkdir()
+    (migrations / "init.lua").write_text("return { '000_base' }")
+    done = one.kong("migrations", "bootstrap", "-c", one.conf)
+    assert (done.returncode, "failed to load migration '000_base'" in done.stderr) == (1, True)
+    assert one.kong("migrations", "list", "-c", one.conf).returncode == 3
+
+
 @pytest.fixture
 def hybrid(node, eventually):
     """A control plane with the plugin configured, and a function that makes data planes of it."""

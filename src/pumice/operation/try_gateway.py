@@ -116,6 +116,8 @@ class LocalGateway:
                 "anonymous_reports": "off",
                 "nginx_worker_processes": 1,
                 "log_level": "notice",
+                # whatever becomes of us, the stand-in does not outlive us; a real Kong does not know it
+                "standin_owner": os.getpid(),
             },
         )
         entities = [{"name": name, "config": settings} for name, settings in plugins.items()]

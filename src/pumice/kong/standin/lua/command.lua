@@ -312,7 +312,6 @@ function commands.migrations(options)
       fail("[PostgreSQL error] " .. why)
     end
     text = "{}"
-    assert(system.write(path, text))
   end
   local executed = text and json.decode(text)
   if not executed then

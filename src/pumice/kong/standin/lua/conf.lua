@@ -14,8 +14,8 @@ local defaults = {
   status_listen = "127.0.0.1:8007 reuseport backlog=16384", cluster_listen = "0.0.0.0:8005",
   cluster_control_plane = "127.0.0.1:8005", declarative_config = "", nginx_daemon = "on",
   nginx_worker_processes = "1", db_update_frequency = "0.5",
-  -- of the stand-in alone: seconds that a data plane waits before it reports
-  standin_lag = "0",
+  -- of the stand-in alone: seconds that a data plane waits before it reports; a process without which the node ends
+  standin_lag = "0", standin_owner = "",
 }
 
 local choices = {

@@ -110,6 +110,14 @@ local function init_worker()
   node.started = ngx.now()
   proxy.start()
   cluster.start()
+  local owner = conf.number(properties, "standin_owner")
+  if owner > 0 then
+    ngx.timer.every(0.5, function()
+      if not system.kill(owner, 0) then
+        system.kill(system.parent(), 15)
+      end
+    end)
+  end
   if node.store.has_database then
     local every = math.max(0.05, conf.number(properties, "db_update_frequency"))
     ngx.timer.every(every, function()
