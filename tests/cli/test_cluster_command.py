@@ -153,7 +153,7 @@ def test_what_cannot_be_done_is_told_before_any_node_is_asked(
 def test_a_node_without_a_gateway_is_told_and_can_be_looked_at(command: Any, cluster: Path) -> None:
     assert command("cluster", "status", "--to", str(cluster), "--json") == 0
     (node,) = json.loads(command.output)["nodes"]
-    assert node["name"] == "here"
+    assert node["node"] == "here"
     assert node["reachable"]
     assert not node["running"]
     assert any("there is no program" in text for text in node["drift"])

@@ -157,7 +157,7 @@ def _line(text: str) -> str:
 
 def _facts(status: NodeStatus) -> dict[str, object]:
     return {
-        "name": status.node,
+        "node": status.node,
         "address": status.address,
         "reachable": not status.error,
         "error": status.error,
