@@ -1,6 +1,9 @@
 """The stand-in gateway refuses, loads and reloads as a running Kong 3.9.3 was seen to (contract 8, 8.1)."""
 
 import os
+import shutil
+import subprocess
+import tempfile
 import time
 
 import pytest
@@ -12,6 +15,7 @@ local Demo = { PRIORITY = 1000, VERSION = "%s" }
 function Demo:header_filter(conf) kong.response.set_header("X-Demo", Demo.VERSION) end
 return Demo
 """
+NOBODY = 65534
 EVERYWHERE = """
 _format_version: "3.0"
 services:
@@ -244,7 +248,44 @@ def test_commands_that_need_a_node_say_when_there_is_none(node):
     assert one.kong("version").stdout == "3.9.1\n"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() != 0, reason="all other tests run as nobody special")
+def test_it_needs_no_root(node):
+    made = node()
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(made.directory, scratch, dirs_exist_ok=True)
+        for file in ("gateway/settings.lua", "gateway/bin/kong", "kong.conf"):
+            path = os.path.join(scratch, file)
+            with open(path) as opened:
+                text = opened.read().replace(str(made.directory), scratch)
+            with open(path, "w") as opened:
+                opened.write(text)
+        for directory, _, files in os.walk(scratch):
+            for name in (directory, *(os.path.join(directory, file) for file in files)):
+                os.chown(name, NOBODY, NOBODY)
+        command = [f"{scratch}/gateway/bin/kong"]
+
+        def kong(*words):
+            return subprocess.run(
+                [*command, *words],
+                user=NOBODY,
+                group=NOBODY,
+                extra_groups=[],
+                capture_output=True,
+                text=True,
+                cwd="/",
+            )
+
+        assert kong("config", "parse", f"{scratch}/kong.conf", "-c", f"{scratch}/kong.conf").returncode == 1
+        started = kong("start", "-c", f"{scratch}/kong.conf")
+        try:
+            assert started.returncode == 0, started.stderr
+            (worker,) = made.workers()
+            assert os.stat(f"/proc/{worker}").st_uid == NOBODY
+            assert kong("reload", "-c", f"{scratch}/kong.conf").returncode == 0
+        finally:
+            assert kong("stop", "-p", f"{scratch}/prefix").returncode == 0
+
+
 def test_a_prefix_that_cannot_be_written_is_told(node):
     one = node(prefix="/proc/nothing")
     assert "could not prepare Kong prefix" in one.kong("start", "-c", one.conf).stderr
