@@ -1,9 +1,9 @@
 """`ClusterLock`: two operators never roll out at once.
 
-The lock is a symlink on one node, whose target is no file but the text that says who holds it and until when:
-`ln -s` makes it with its text in one step, or fails where there is one. It expires by that node's clock, is
-made longer before every batch, and an expired one is taken over by one taker only, who holds `lock.taking`
-meanwhile. `rm` of the link frees the cluster by hand.
+The lock is a symlink on one node, beside the records of its rollouts. Its target is no file but the text that
+says who holds it and until when: `ln -s` makes it with its text in one step, or fails where there is one. It
+expires by that node's clock, is made longer before every batch, and an expired one is taken over by one taker
+only, who holds `lock.taking` meanwhile. `rm` of the link frees the cluster by hand.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pumice.base.value import Value
 from pumice.cluster.connection import NodeError, quote
+from pumice.cluster.node_script import records_of
 from pumice.errors import EXIT_LOCKED, PumiceError
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ __all__ = ["LIFETIME", "ClusterLock", "ClusterLocked", "Holder", "LockLost", "re
 
 LIFETIME = 900
 """Seconds that a lock holds unless it is made longer: more than one batch may take."""
-_PLACE = "rollouts"
-"""Below the node's tree, beside the records."""
 _TIMEOUT = 30.0
 
 _TAKE = """\
@@ -157,7 +156,7 @@ class ClusterLock:
 
     def _run(self, script: str, *, timeout: float = _TIMEOUT) -> str:
         node = self._connection.node
-        folder = f"{node.tree}/{_PLACE}"
+        folder = records_of(node)
         holder = self._holder
         text = ":".join((holder.token, *(_field(each) for each in
                          (holder.owner, holder.process, holder.since, holder.what))))  # fmt: skip
