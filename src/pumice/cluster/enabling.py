@@ -69,7 +69,7 @@ def enable(
         values["lua_package_cpath"],
         exports_before={f"KONG_{key.upper()}": now[key] for key in _KEYS} if exports else {},
         refusals=_refusals(node, facts) if kind == "conf" else (),
-        warnings=_warnings(node, facts),
+        warnings=_warnings(node, facts, now),
     )
 
 
@@ -173,11 +173,19 @@ def _refusals(node: Node, facts: NodeFacts) -> tuple[str, ...]:
     )
 
 
-def _warnings(node: Node, facts: NodeFacts) -> tuple[str, ...]:
-    if not node.enable.startswith("conf") and facts.master is not None and not facts.environment:
-        unread = f"the environment of {node.name}'s gateway cannot be read"
-        return (f"{unread}: whether {node.enable} reaches it is not known",)
-    return ()
+def _warnings(node: Node, facts: NodeFacts, now: Mapping[str, str]) -> tuple[str, ...]:
+    """What the gateway was last prepared with is not what its configuration says."""
+    return tuple(
+        f"{node.name}'s gateway was prepared with {key} = {facts.settings[key]}, and {node.conf} says "
+        f"{now[key]}: somebody edited it since, or a variable of the gateway's environment beats it at its "
+        "next start"
+        for key in _KEYS
+        if node.enable == "conf" and key in facts.settings and not _same(facts.settings[key], now[key])
+    )
+
+
+def _same(one: str, other: str) -> bool:
+    return "".join(one.split()).rstrip(";") == "".join(other.split()).rstrip(";")
 
 
 def _lines(values: Mapping[str, str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pumice.cluster.inventory import Node
 
-__all__ = ["drop_in_of", "enable_file_of", "node_script", "records_of"]
+__all__ = ["enable_file_of", "node_script", "records_of", "unit_of"]
 
 
 def node_script(*names: str, given: Mapping[str, str]) -> str:
@@ -27,7 +27,8 @@ def enable_file_of(node: Node) -> str:
     kind, _, rest = node.enable.partition(":")
     if kind == "env":
         return rest
-    return drop_in_of(rest) if kind == "systemd" else ""
+    unit = unit_of(node)
+    return f"/etc/systemd/system/{unit}.d/50-pumice.conf" if unit else ""
 
 
 def records_of(node: Node) -> str:
@@ -35,10 +36,12 @@ def records_of(node: Node) -> str:
     return f"{node.tree}/rollouts" if node.layout == "generations" else f"{node.tree}/share/pumice/rollouts"
 
 
-def drop_in_of(unit: str) -> str:
-    """Our drop-in of a systemd unit."""
-    name = unit if "." in unit else f"{unit}.service"
-    return f"/etc/systemd/system/{name}.d/50-pumice.conf"
+def unit_of(node: Node) -> str:
+    """The systemd unit that `enable` names on a node; may be empty."""
+    kind, _, unit = node.enable.partition(":")
+    if kind != "systemd":
+        return ""
+    return unit if "." in unit else f"{unit}.service"
 
 
 @cache

@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pumice.cluster.change import DONE, FAILED, SKIPPED, WARNED, StepResult
-from pumice.cluster.node_script import enable_file_of, node_script, records_of
+from pumice.cluster.node_script import enable_file_of, node_script, records_of, unit_of
 from pumice.cluster.node_tar import END, INCOMING, file_member
 from pumice.errors import ConfigError
 
@@ -169,6 +169,7 @@ def _given(
         "PREFIX": node.prefix,
         "KONG": node.kong,
         "RESTART": node.restart,
+        "UNIT": unit_of(node),
         "FIRST": steps[0],
         "STEPS": " ".join(steps),
         "ROLLOUT": "",

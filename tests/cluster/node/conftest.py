@@ -76,8 +76,7 @@ echo "$@ plugins=$KONG_PLUGINS path=$KONG_LUA_PACKAGE_PATH" >>'@ROOT@/kong.log'
 esac
 case $1 in
 version) echo 3.9.1 ;;
-reload) echo 'Kong reloaded'; cp '@ROOT@/conf/kong.conf' '@ROOT@/loaded'; echo 'a line of the log' >>'@ROOT@/prefix/logs/error.log' ;;
-prepare) echo "prepared = $*" >'@ROOT@/prefix/.kong_env' ;;
+reload) echo 'Kong reloaded'; echo "prepared = $*" >'@ROOT@/prefix/.kong_env'; echo 'a line of the log' >>'@ROOT@/prefix/logs/error.log' ;;
 esac
 exit 0
 """

@@ -40,7 +40,7 @@ class TestGoingWell:
         assert node.current == "generations/1"
         assert node.files() == FILES
         assert "plugins = bundled,x # all of them\n" in node.conf.read_text()
-        assert [line.split()[0] for line in node.asked()] == ["config", "prepare", "reload"]
+        assert [line.split()[0] for line in node.asked()] == ["config", "reload"]
         assert statuses(finish(node.connection, change, b'{"version": 1}')) == ["finish done"]
         assert (node.tree / "rollouts" / "r1.json").read_bytes() == b'{"version": 1}'
         assert node.litter() == []

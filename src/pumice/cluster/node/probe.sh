@@ -61,7 +61,6 @@ if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
 	*liblua5.[1-5]*) maps=${maps#*liblua5.} && say lua "5.${maps%"${maps#?}"}" ;;
 	esac
 	if [ -r "/proc/$master/environ" ]; then
-		say environ readable
 		tr '\n\0' ' \n' <"/proc/$master/environ" | while IFS= read -r line; do
 			case $line in
 			KONG_PLUGINS=* | KONG_LUA_PACKAGE_PATH=* | KONG_LUA_PACKAGE_CPATH=* | KONG_ROLE=* | KONG_DATABASE=* | \
@@ -71,6 +70,18 @@ if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
 		done
 	fi
 fi
+# In a container we have the environment that the gateway was started with.
+case $(export -p) in
+*' KONG_'*)
+	env | while IFS= read -r line; do
+		case $line in
+		KONG_PLUGINS=* | KONG_LUA_PACKAGE_PATH=* | KONG_LUA_PACKAGE_CPATH=* | KONG_ROLE=* | KONG_DATABASE=* | \
+			KONG_PREFIX=*) say env "$line" ;;
+		KONG_*=*) say envname "${line%%=*}" ;;
+		esac
+	done
+	;;
+esac
 for library in /lib64/ld-linux* /lib/ld-linux* /lib/*-linux-gnu*/libc.so.6; do
 	[ -e "$library" ] && say has glibc && break
 done

@@ -232,33 +232,40 @@ gateway() {
 	[ -n "$MASTER" ] && [ -d "/proc/$MASTER" ] || MASTER=
 }
 
-# The gateway's own command, in the directory and with the KONG_* with which its master was started.
+# The KONG_* of lines, exported; SOH stands for a line break inside of a value.
+export_lines() {
+	set -f
+	IFS=$NL
+	for line in $1; do
+		line=${line#export }
+		case $line in
+		KONG_*=*)
+			name=${line%%=*}
+			value=${line#*=}
+			case $value in
+			*"$SOH"*) value=$(printf %s "$value" | tr '\001' '\n') ;;
+			\"*\") [ -z "$2" ] || value=${value#\"} value=${value%\"} ;;
+			\'*\') [ -z "$2" ] || value=${value#\'} value=${value%\'} ;;
+			esac
+			case $name in *[!A-Za-z0-9_]*) ;; *) export "$name=$value" ;; esac
+			;;
+		esac
+	done
+	unset IFS
+	set +f
+}
+
+# The gateway's own command, in the directory and with the KONG_* with which it was started, as far as the
+# node tells: an nginx wipes its environment, a container gives it to us too, and `enable` may name a file.
 kong() (
 	cd "/proc/$MASTER/cwd" || cd /
-	if [ -n "$MASTER" ] && [ -r "/proc/$MASTER/environ" ]; then
-		text=$(tr '\n\0' '\001\n' <"/proc/$MASTER/environ")
-		set -f
-		IFS=$NL
-		for line in $text; do
-			case $line in
-			KONG_*=*)
-				case $line in *"$SOH"*) line=$(printf %s "$line" | tr '\001' '\n') ;; esac
-				name=${line%%=*}
-				case $name in *[!A-Z0-9_a-z]*) ;; *) export "$line" ;; esac
-				;;
-			esac
-		done
-		unset IFS
-		set +f
-	fi
+	[ -z "$MASTER" ] || export_lines "$(tr '\n\0' '\001\n' <"/proc/$MASTER/environ")"
+	case $ENABLE in
+	'' | */50-pumice.conf) ;;
+	*) [ ! -r "$ENABLE" ] || export_lines "$(cat "$ENABLE")" quoted ;;
+	esac
 	unset KONG_PLUGINS KONG_LUA_PACKAGE_PATH KONG_LUA_PACKAGE_CPATH
-	rest=$GIVEN
-	while [ -n "$rest" ]; do
-		line=${rest%%"$NL"*}
-		rest=${rest#"$line"}
-		rest=${rest#"$NL"}
-		export "${line?}"
-	done
+	export_lines "$GIVEN"
 	PATH=$PATH:/usr/local/bin:/usr/local/openresty/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 	"$@" >"$W/out" 2>&1 </dev/null
 )
@@ -314,6 +321,10 @@ migrate() {
 	if kong "$KONG" migrations "$MIGRATION" ${SETTINGS:+-c "$SETTINGS"}; then
 		output
 		tell "$out"
+		if [ "$MIGRATION" = finish ] && [ ! -e "$J" ]; then
+			rm -rf "$W"
+			rmdir "$TREE/.pumice"
+		fi
 		end done
 	else
 		output
@@ -446,15 +457,16 @@ restart_gateway() {
 	set --
 	[ -f "$CONF" ] && set -- -c "$CONF"
 	set -- "$@" -p "$PREFIX"
+	# `reload` prepares by itself, from what the gateway was last prepared with: `prepare` alone would lose
+	# what came from an environment that is not known here.
 	case $RESTART in
-	reload)
-		# Without the master's environment `prepare` would write a configuration of the files alone.
-		if [ -z "$MASTER" ] || [ -r "/proc/$MASTER/environ" ]; then
-			"$KONG" prepare "$@" || return
-		fi
-		"$KONG" reload "$@"
+	reload) "$KONG" reload "$@" ;;
+	restart)
+		case $UNIT in
+		'') "$KONG" restart "$@" ;;
+		*) systemctl restart "$UNIT" ;;
+		esac
 		;;
-	restart) "$KONG" restart "$@" ;;
 	*) sh -c "$RESTART" ;;
 	esac
 }
@@ -645,7 +657,7 @@ undo() {
 			end failed
 			leave 1
 		fi
-		# `prepare` has written it anew.
+		# The gateway's command has written it anew.
 		[ -e "$W/backup/kong_env" ] && cp -p "$W/backup/kong_env" "$PREFIX/.kong_env"
 	fi
 	settle
