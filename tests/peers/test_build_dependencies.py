@@ -1,8 +1,11 @@
 """What a rock needs to be built is there while it is built, and installed with it; LuaRocks does the same."""
 
 import os
+import signal
 import subprocess
+import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -112,6 +115,34 @@ def test_a_build_that_fails_leaves_nothing_of_its_tools_behind(ours: Run, folder
     path.write_text(path.read_text().replace("maker leaf.lua", "maker leaf.lua && false"))
     ours("install", "tip", fails=True)
     assert not tree.exists() or not _installed(tree)
+
+
+def test_an_interrupted_build_says_that_nothing_was_changed(
+    folder: Path, tree: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The private tree of its tools is there by then, and goes."""
+    path = folder / "leaf-1.0-1.rockspec"
+    path.write_text(path.read_text().replace("maker leaf.lua", "maker leaf.lua && touch begun && sleep 60"))
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    words = ["--lua-version=5.1", f"--only-server={folder}", f"--tree={tree}", "install", "tip"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pumice", *words],
+        env=environment | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    until = time.monotonic() + 60
+    while not list(temporary.rglob("begun")):
+        assert time.monotonic() < until and running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    output, _ = running.communicate(timeout=30)
+    assert running.returncode == 128 + signal.SIGINT
+    assert "The tree was not changed" in output, output
+    assert not tree.exists() or not _installed(tree)
+    assert not list(temporary.iterdir())
 
 
 def test_rocks_that_need_one_another_to_be_built_are_refused(ours: Run, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pumice.cli.arguments import Command, Positional
 from pumice.errors import EXIT_OK, NotFoundError
-from pumice.operation.graph import planned_graph, read_graph
+from pumice.operation.graph import RUN, planned_graph, read_graph
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def _print_users(graph: Graph, name: str, session: Session) -> bool:
         again = rock[0] in seen
         there = " (not installed)" if rock in graph.planned else ""
         lacking = " (missing)" if link.version is None and not link.provided else ""
-        text = f"{rock[0]} {rock[1]}{there} needs {link.dependency}{lacking}{' (*)' if again else ''}"
+        kind = "" if link.kind == RUN else f" as a {link.kind}"
+        text = f"{rock[0]} {rock[1]}{there} needs {link.dependency}{kind}{lacking}{' (*)' if again else ''}"
         session.terminal.print("   " * len(stack) + text)
         if not again:
             seen.add(rock[0])

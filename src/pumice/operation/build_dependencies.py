@@ -134,7 +134,7 @@ def _private_tree(rocks: Sequence[Rock], config: Config, work: WorkDir) -> TreeS
     """A new tree below `work` with these rocks; their commands see the modules of all trees."""
     spec = TreeSpec.at(work.make(f"tools-{os.urandom(4).hex()}"), config.lua_version, "tools")
     private = config.replace(tree=spec, trees=(spec, *config.trees), deps_mode="all")
-    with TreeChange(private, "build", Silent()) as change:
+    with TreeChange(private, "build", Silent(), private=True) as change:
         planner = change.planner()
         for rock in rocks:
             planner.install(rock, PlannerOptions(keep=True))

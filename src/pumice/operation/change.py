@@ -75,8 +75,16 @@ class TreeChange:
     """
 
     def __init__(
-        self, config: Config, command: str, progress: Progress, *, layout: str | None = None
+        self,
+        config: Config,
+        command: str,
+        progress: Progress,
+        *,
+        layout: str | None = None,
+        private: bool = False,
     ) -> None:
+        """`private`: the tree is the command's own, and no change that anybody is told of."""
+        self._private = private
         self._tree = open_tree(config.tree, layout=layout)
         self._change = self._tree.change(
             command=command, timeout=config.lock_timeout, force_lock=config.force_lock, progress=progress
@@ -134,7 +142,8 @@ class TreeChange:
         """All of the plan happens, or none of it; then what there is to say is said."""
         from pumice.base.signals import Interruptible
 
-        Interruptible.change_begins()
+        if not self._private:
+            Interruptible.change_begins()
         self._change.commit(plan.steps, before_finish=before_finish, added=added, removed=removed)
         for level, text in plan.messages:
             # People know a generation tree by its root, not by the generation of the moment.
