@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,3 +170,133 @@ def engine(environment: dict[str, str]):
     """An engine that is closed at the end."""
     with Engine(environment) as made:
         yield made
+
+
+STANDIN_DOCKER = """#!/bin/sh
+# Stands for docker: containers are this machine, under a name that a file has.
+case "$1 $2" in
+"container inspect")
+    [ -f "{state}/$3" ] || { echo "Error: No such container: $3" >&2; exit 1; }
+    cat "{state}/$3" ;;
+"exec -i")
+    shift 2
+    [ "$1" != --user ] || { echo "$2" > "{state}/user"; shift 2; }
+    [ -f "{state}/$1" ] || { echo "Error: No such container: $1" >&2; exit 1; }
+    shift
+    exec setsid -w "$@" ;;
+*) echo "docker: what is $*" >&2; exit 1 ;;
+esac
+"""
+
+STANDIN_KUBECTL = """#!/bin/sh
+# Stands for kubectl: pods are this machine.
+[ "$1" != --context ] || { echo "$2" > "{state}/context"; shift 2; }
+[ "$1" = -n ] || exit 64
+namespace=$2
+shift 2
+case "$1" in
+get)
+    [ -f "{state}/$namespace.$3" ] || { echo "Error from server (NotFound): pods \\"$3\\" not found" >&2; exit 1; }
+    cat "{state}/$namespace.$3" ;;
+exec)
+    shift 3
+    [ "$1" != -c ] || { echo "$2" > "{state}/container"; shift 2; }
+    [ "$1" = -- ] || exit 64
+    shift
+    exec setsid -w "$@" ;;
+port-forward) exec "{python}" "{state}/forward.py" "${5#:}" ;;
+*) exit 64 ;;
+esac
+"""
+
+STANDIN_FORWARD = """
+import socket, sys, threading
+port = int(sys.argv[1])
+listener = socket.create_server(("127.0.0.1", 0))
+print(f"Forwarding from 127.0.0.1:{listener.getsockname()[1]} -> {port}", flush=True)
+print(f"Forwarding from [::1]:{listener.getsockname()[1]} -> {port}", flush=True)
+def pump(source, target):
+    while data := source.recv(65536):
+        target.sendall(data)
+    target.shutdown(socket.SHUT_WR)
+while True:
+    near, _ = listener.accept()
+    try:
+        far = socket.create_connection(("127.0.0.1", port))
+    except ConnectionRefusedError:
+        print(f"E0000 portforward.go:413] an error occurred forwarding: connect: connection refused", flush=True)
+        near.close()
+        continue
+    for pair in ((near, far), (far, near)):
+        threading.Thread(target=pump, args=pair, daemon=True).start()
+"""
+
+
+@pytest.fixture
+def standins(tmp_path: Path, environment: dict[str, str]) -> Path:
+    """`docker` and `kubectl` of the test's own, first on the engine's PATH; gives the directory of their state."""
+    folder = tmp_path / "standins"
+    state = folder / "state"
+    state.mkdir(parents=True)
+    (state / "forward.py").write_text(STANDIN_FORWARD)
+    for name, text in (("docker", STANDIN_DOCKER), ("kubectl", STANDIN_KUBECTL)):
+        program = folder / name
+        program.write_text(text.replace("{state}", str(state)).replace("{python}", sys.executable))
+        program.chmod(0o755)
+    (state / "gw").write_text('[{"State": {"Running": true}, "HostConfig": {"NetworkMode": "bridge"}}]')
+    (state / "kong.gw-0").write_text("Running")
+    environment["PATH"] = f"{folder}:{environment['PATH']}"
+    return state
+
+
+PODMAN = """#!/bin/sh
+exec "{podman}" --root "{root}" --runroot "{run}" --storage-driver vfs --runtime runc --cgroup-manager cgroupfs "$@"
+"""
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory):
+    """A directory with a `podman` of the tests' own, whose image `node` has busybox and nothing else."""
+    real, busybox = shutil.which("podman"), shutil.which("busybox")
+    if not real or not busybox or not shutil.which("runc") or os.getuid() != 0:
+        pytest.skip("podman, runc and busybox are not installed, or this is not root")
+    folder = tmp_path_factory.mktemp("podman")
+    program = folder / "podman"
+    text = (
+        PODMAN.replace("{podman}", real).replace("{root}", f"{folder}/root").replace("{run}", f"{folder}/run")
+    )
+    program.write_text(text)
+    program.chmod(0o755)
+    tree = folder / "tree"
+    for name in ("bin", "tmp", "proc", "dev", "sys", "etc"):
+        (tree / name).mkdir(parents=True)
+    linked = subprocess.run(["ldd", busybox], capture_output=True, text=True, check=False).stdout.split()
+    for path in [busybox, *(word for word in linked if word.startswith("/"))]:
+        target = tree / path.lstrip("/") if path != busybox else tree / "bin/busybox"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for name in ("sh", "cat", "echo", "printf", "sleep", "tar", "kill", "id", "ls", "nc"):
+        (tree / "bin" / name).symlink_to("busybox")
+    (tree / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nkong:x:1000:1000::/:/bin/sh\n")
+    packed = subprocess.run(["tar", "-C", tree, "-c", "."], capture_output=True, check=True).stdout
+    made = subprocess.run([program, "import", "-", "node"], input=packed, capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip(f"podman does not work here: {made.stderr.decode()[-200:]}")
+    started: list[str] = []
+
+    def start(name: str) -> None:
+        options = ["--network=host", "--cgroups=no-conmon", "--security-opt=seccomp=unconfined"]
+        limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1000:1000"]
+        done = subprocess.run(
+            [program, "run", "-d", "--name", name, *options, *limits, "node", "sleep", "600"],
+            capture_output=True,
+            check=False,
+        )
+        started.append(name)
+        if done.returncode:
+            pytest.skip(f"podman starts no container here: {done.stderr.decode()[-200:]}")
+
+    yield folder, start
+    for name in started:
+        subprocess.run([program, "rm", "-f", "-t", "0", name], capture_output=True, check=False)
+    shutil.rmtree(folder, ignore_errors=True)

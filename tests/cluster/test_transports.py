@@ -4,27 +4,51 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from pumice.cluster.address import Address
-from pumice.cluster.connection import TooSlow, quote
+from pumice.cluster.address import Address, parse_address
+from pumice.cluster.connection import NodeError, Refused, TooSlow, quote
+from pumice.cluster.engine import Engine
 from pumice.cluster.inventory import Node
 
 
-@pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.peer)])
-def connection(request, engine):
+@pytest.fixture(
+    params=[
+        "local",
+        "docker",  # a stand-in: not seen on the real one
+        "kubectl",  # a stand-in: not seen on the real one
+        pytest.param("ssh", marks=pytest.mark.peer),
+        pytest.param("podman", marks=pytest.mark.peer),
+    ]
+)
+def connection(request, environment):
     """A connection of each kind to one node."""
     if request.param == "local":
-        node = Node("here", Address("local"))
-    else:
+        node = Node("n1", Address("local"))
+    elif request.param == "ssh":
         fleet = request.getfixturevalue("fleet")
         node = fleet.node(fleet.start("n1"))
-    answer = engine.connect([node])[node.name]
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+    elif request.param == "podman":
+        folder, start = request.getfixturevalue("podman")
+        name = f"n{os.urandom(4).hex()}"
+        start(name)
+        environment["PATH"] = f"{folder}:{environment['PATH']}"
+        node = Node("n1", parse_address(f"podman://{name}"))
+    else:
+        request.getfixturevalue("standins")
+        node = Node(
+            "n1", parse_address("docker://gw" if request.param == "docker" else "kubectl://kong/gw-0")
+        )
+    with Engine(environment) as engine:
+        answer = engine.connect([node])[node.name]
+        if isinstance(answer, Exception):
+            raise answer
+        yield answer
 
 
 def test_a_script_answers_code_and_both_outputs(connection):
@@ -38,13 +62,45 @@ def test_bytes_go_through_unchanged(connection):
 
 
 def test_what_is_quoted_means_itself(connection):
-    for word in ("", "a b", "it's", "$(id)", "`id`", "a\nb", "-n", "\\", "!x", "ü", '"', "*", "~"):
-        assert connection.run(f"printf %s {quote(word)}").output == word.encode()
+    words = ("", "a b", "it's", "$(id)", "`id`", "a\nb", "-n", "\\", "!x", "ü", '"', "*", "~")
+    script = "; ".join(f"printf '%s|' {quote(word)}" for word in words)
+    assert connection.run(script).output == "".join(f"{word}|" for word in words).encode()
 
 
-def test_a_script_that_hangs_is_ended(connection):
-    with pytest.raises(TooSlow):
-        connection.run("sleep 60", timeout=0.5)
+def gone(connection, marker):
+    """Whether no process with this word in its command line is left where the node's processes are."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        count = 0
+        for entry in os.listdir("/proc"):
+            try:
+                count += entry.isdigit() and marker in Path(f"/proc/{entry}/cmdline").read_bytes()
+            except OSError:
+                continue
+        if count == 0:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_script_that_hangs_is_ended_on_the_node(connection):
+    marker = os.urandom(8).hex()
+    with pytest.raises(TooSlow, match=r"n1 did not finish within 0.7 seconds"):
+        connection.run(f": {marker}; sleep 60; sleep 60", timeout=0.7)
+    assert gone(connection, marker.encode())
+    assert connection.run("echo still here").output == b"still here\n"
+
+
+def test_output_without_end_is_cut(connection):
+    with pytest.raises(NodeError, match="n1 wrote more than 16 MiB"):
+        connection.run("while :; do cat /bin/sh; done")
+
+
+def test_a_stream_to_where_nothing_listens_is_refused(connection):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        with pytest.raises(Refused, match="nothing listens"):
+            connection.dial("127.0.0.1", probe.getsockname()[1])
 
 
 def test_a_stream_reaches_what_the_node_sees(connection):

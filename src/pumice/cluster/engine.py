@@ -131,9 +131,14 @@ class Engine:
         return self._ssh
 
     def _reach(self, node: Node) -> Connection:
-        from pumice.cluster.local_transport import LocalConnection
+        if node.address.scheme == "local":
+            from pumice.cluster.local_transport import LocalConnection
 
-        return LocalConnection(node, self._programs)
+            return LocalConnection(node, self._programs)
+        from pumice.cluster.exec_transport import reach_container, reach_pod
+
+        reach = reach_pod if node.address.scheme == "kubectl" else reach_container
+        return reach(node, self._programs, timeout=self._connect_timeout)
 
     def _all(
         self, work: Mapping[str, U], function: Callable[[U], T], parallel: int

@@ -28,7 +28,15 @@ class LocalConnection:
     def run(self, script: str, *, stdin: bytes | Iterable[bytes] = b"", timeout: float = 60.0) -> Answer:
         """As `Connection.run`."""
         command = script_command(script, self.node.sudo)
-        answer = self._programs.answer_of(command.words, who=self.node.name, stdin=stdin, timeout=timeout)
+
+        def ender(output: bytes) -> tuple[str, ...] | None:
+            # Ours are killed with their session; another user's are not ours to kill.
+            last = command.ender(output) if self.node.sudo is not None else None
+            return last.words if last is not None else None
+
+        answer = self._programs.answer_of(
+            command.words, who=self.node.name, stdin=stdin, timeout=timeout, ender=ender
+        )
         return command.answer(answer, self.node.name)
 
     def dial(self, host: str, port: int, *, timeout: float = 10.0) -> socket.socket:

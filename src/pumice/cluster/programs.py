@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from pumice.cluster.connection import OUTPUT_LIMIT, Answer, ConnectionCut, NodeError, TooSlow, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["Programs", "chunks_of"]
 
 _CHUNK = 256 * 1024
+_LAST_TIME = 5.0
+"""Seconds for ending what runs elsewhere."""
 
 
 def chunks_of(stdin: bytes | Iterable[bytes]) -> Iterator[memoryview]:
@@ -38,22 +40,53 @@ class Programs:
         self._refusing = False
 
     def answer_of(
-        self, command: Sequence[str], *, who: str, stdin: bytes | Iterable[bytes] = b"", timeout: float
+        self,
+        command: Sequence[str],
+        *,
+        who: str,
+        stdin: bytes | Iterable[bytes] = b"",
+        timeout: float,
+        ender: Callable[[bytes], Sequence[str] | None] | None = None,
     ) -> Answer:
         """Run a program to its end.
 
-        Raises Unreachable when it is missing, TooSlow after `timeout` seconds, NodeError when it writes more
-        than `OUTPUT_LIMIT`, ConnectionCut when `stop` ended it; it and all that it started are dead by then.
+        `ender` gives, from what was written so far, the program that ends what this one has started where
+        signals do not reach; it is run when this one is given up. Raises Unreachable when the program is
+        missing, TooSlow after `timeout` seconds, NodeError when it writes more than `OUTPUT_LIMIT`,
+        ConnectionCut when `stop` ended it; it and all of its session are dead by then.
         """
         pipe = subprocess.PIPE
         program = self.start(command, who=who, stdin=pipe, stdout=pipe, stderr=pipe)
+        written: list[bytes] = []
+        ended = False
         try:
-            answer = _talk(program, who, stdin, timeout)
+            answer = _talk(program, who, stdin, timeout, written)
+            ended = not self._refusing
             if self._refusing:
                 raise ConnectionCut(f"{who}: the work on the nodes was stopped.")
             return answer
         finally:
             self.end(program)
+            last = ender(b"".join(written[:8])) if ender is not None and not ended else None
+            if last is not None:
+                self._run_last(last)
+
+    def _run_last(self, command: Sequence[str]) -> None:
+        """Run a program that ends another, whether new ones are refused or not."""
+        nowhere = subprocess.DEVNULL
+        try:
+            subprocess.run(
+                command,
+                stdin=nowhere,
+                stdout=nowhere,
+                stderr=nowhere,
+                env=self.environment,
+                timeout=_LAST_TIME,
+                start_new_session=True,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            # Nothing more can be done from here.
+            return
 
     def start(
         self, command: Sequence[str], *, who: str, stdin: int, stdout: int, stderr: int
@@ -105,11 +138,16 @@ class Programs:
 
 
 def _talk(
-    program: subprocess.Popen[bytes], who: str, stdin: bytes | Iterable[bytes], timeout: float
+    program: subprocess.Popen[bytes],
+    who: str,
+    stdin: bytes | Iterable[bytes],
+    timeout: float,
+    output: list[bytes],
 ) -> Answer:
     assert program.stdin is not None and program.stdout is not None and program.stderr is not None
     deadline = time.monotonic() + timeout
-    written: dict[int, list[bytes]] = {program.stdout.fileno(): [], program.stderr.fileno(): []}
+    errors: list[bytes] = []
+    written = {program.stdout.fileno(): output, program.stderr.fileno(): errors}
     sizes = dict.fromkeys(written, 0)
     pieces = chunks_of(stdin)
     piece = next(pieces, None)
@@ -148,7 +186,6 @@ def _talk(
                 sizes[key.fd] += len(data)
                 if sizes[key.fd] > OUTPUT_LIMIT:
                     raise NodeError(f"{who} wrote more than {OUTPUT_LIMIT >> 20} MiB; what ran was ended.")
-        output, errors = written.values()
         try:
             code = program.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:

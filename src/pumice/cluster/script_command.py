@@ -31,8 +31,8 @@ class ScriptCommand(Value):
         """The command as one line for the shell of whoever logs in."""
         return "exec " + " ".join(quote(word) for word in self.words)
 
-    def end_line(self, output: bytes) -> str | None:
-        """A command line that ends what runs, from what it has written so far; None before it runs.
+    def ender(self, output: bytes) -> ScriptCommand | None:
+        """The command that ends what runs, from what it has written so far; None before it runs.
 
         Closing the channel does not: what writes nothing lives on, and sshd passes signals on for no root.
         """
@@ -40,7 +40,7 @@ class ScriptCommand(Value):
         if not pid.isdigit():
             return None
         script = f"kill -s TERM -- -{int(pid)} || kill -s TERM {int(pid)}"
-        return script_command(script, self.who).line()
+        return script_command(script, self.who)
 
     def answer(self, answer: Answer, node: str) -> Answer:
         """The answer without what others printed before.

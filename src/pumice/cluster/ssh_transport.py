@@ -131,9 +131,9 @@ class SshConnection:
 
     def _end(self, running: _Running, command: ScriptCommand) -> None:
         """Tell what still runs to end, and forget it."""
-        line = command.end_line(running.written())
-        if running.abandon() and line is not None:
-            self._killing.add(task := asyncio.ensure_future(self._kill(line)))
+        ender = command.ender(running.written())
+        if running.abandon() and ender is not None:
+            self._killing.add(task := asyncio.ensure_future(self._kill(ender.line())))
             task.add_done_callback(self._killing.discard)
 
     def _refused(self, what: str, error: asyncssh.ChannelOpenError) -> NodeError:
