@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlPlane", "Gate", "prove"]
 
-_FIRST, _GROWTH, _LONGEST = 0.03, 1.5, 0.5
+_FIRST, _GROWTH, _LONGEST = 0.08, 1.4, 0.5
 _OLD_WORKERS_GO = 0.12
 """nginx lets old workers answer for 0.1 s beside the new ones; after that the answer is asked for again."""
 _LOOK_AT_LOG_AFTER = 1.0
@@ -128,16 +128,16 @@ def prove(
     since = control_plane.clock() if control_plane is not None else 0.0
     pause, look_at, passed = _FIRST, begun + _LOOK_AT_LOG_AFTER, False
     if gate.role == "data_plane":
-        pause *= 3  # each question is a process on the node
+        pause *= 2  # each question is a process on the node
     while True:
         sleep(pause)
-        lacking = _lacking(gate, asks, control_plane, since)
-        if not lacking and (passed or gate.role == "data_plane"):
+        last = passed or gate.role == "data_plane"
+        lacking = _lacking(gate, asks, control_plane, since, last=last)
+        if not lacking and last:
             return _answered(gate)
         if not lacking:
             passed, pause = True, _OLD_WORKERS_GO
             continue
-        passed = False
         now = time.monotonic()
         over = now - begun >= gate.timeout
         if over or now >= look_at:
@@ -182,8 +182,8 @@ def _answered(gate: Gate) -> str:
     return f"runs {plugins} in new workers" if plugins else "runs new workers without it"
 
 
-def _lacking(gate: Gate, asks: Asks, control_plane: ControlPlane | None, since: float) -> str:
-    """What is still to be proved; the cheap questions first."""
+def _lacking(gate: Gate, asks: Asks, control_plane: ControlPlane | None, since: float, *, last: bool) -> str:
+    """What is still to be proved, the cheap questions first; `last`: all of them."""
     try:
         if gate.role == "data_plane" or gate.node.admin is None:
             lacking = workers_lack(*asks.workers(), gate.activated)
@@ -194,7 +194,7 @@ def _lacking(gate: Gate, asks: Asks, control_plane: ControlPlane | None, since: 
             if reply.status != 200:
                 return f"the Admin API answers {reply.status}: {reply.text[:160]}"
             lacking = admin_lacks(reply.data, gate.proof, gate.workers_before, reloaded=gate.reloaded)
-        if lacking:
+        if lacking or not last:
             return lacking
         if gate.node.status is not None:
             ready = asks.status("/status/ready")
