@@ -344,10 +344,17 @@ def _digest(path: str) -> str:
 
 
 def _operator(session: Session) -> str:
+    import pwd
     import socket
 
     given = session.environment
-    return f"{given.get('SUDO_USER') or given.get('USER') or os.getuid()}@{socket.gethostname()}"
+    name = given.get("SUDO_USER") or given.get("USER")
+    if not name:
+        try:
+            name = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
 
 
 def _count(arguments: Arguments, key: str, otherwise: int) -> int:

@@ -22,7 +22,7 @@ def steps_of(each: NodeInput, role: str, timeout: float) -> tuple[Step, ...]:
         what = f"{each.files} {noun} that the node lacks, {each.size:,} bytes with the list of files"
         steps.append(Step("stage", what, "what was staged is deleted"))
     steps.append(Step("preflight", "`kong config parse` loads every enabled plugin from the new files"))
-    lines = [line for edit in each.enabling.edits for line in edit.lines]
+    lines = [_short(line, each) for edit in each.enabling.edits for line in edit.lines]
     edits = f"; {'; '.join(lines)}" if lines else ""
     if node.layout == "generations":
         what, undo = f"{now} → generation {each.target}{edits}", f"back to {now}"
@@ -35,6 +35,16 @@ def steps_of(each: NodeInput, role: str, timeout: float) -> tuple[Step, ...]:
     steps.append(Step("gate", _gate(each, role, timeout)))
     steps.append(Step("finish", "the record of this rollout is written, old generations are dropped"))
     return tuple(steps)
+
+
+def _short(line: str, each: NodeInput) -> str:
+    """A changed setting; of a long search path only what is new in it."""
+    name, equals, value = line.partition(" = ")
+    if not equals or "lua_package_" not in name.lower():
+        return line
+    if each.target and f"/generations/{each.target}/" in value:
+        return f"{name} names generation {each.target}"
+    return f"{name} without generations" if "/generations/" not in value else line
 
 
 def _gate(each: NodeInput, role: str, timeout: float) -> str:
