@@ -27,13 +27,17 @@ function make.system() return run("system") end
 function make.json() return run("json", null) end
 function make.yaml() return run("yaml", null, part("json").array_mt) end
 function make.words() return run("words") end
-function make.schema()
+function make.schema_engine()
   local function entity_checks(check_field)
     return run("entity_checks", null, check_field)
   end
-  local metaschema = assert(loadfile(directory .. "/metaschema.lua"))()
-  return run("schema", null, part("words"), metaschema, part("inert"), entity_checks)
+  return run("schema_engine", null, part("inert"), run("validators", null), entity_checks)
 end
+function make.judge()
+  local metaschema = assert(loadfile(directory .. "/metaschema.lua"))()
+  return run("judge", part("schema_engine"), part("words"), metaschema, part("inert"))
+end
+function make.schema() return run("schema", part("schema_engine"), part("words"), part("judge")) end
 function make.plugins() return run("plugins", null, part("schema"), part("settings").bundled) end
 function make.conf() return run("conf", part("system"), part("settings")) end
 function make.nginx_conf() return run("nginx_conf", part("conf"), part("settings")) end
@@ -42,8 +46,12 @@ function make.declarative() return run("declarative", part) end
 function make.facts() return assert(loadfile(directory .. "/facts.lua"))() end
 function make.inert() return run("inert") end
 function make.libraries() return run("libraries", part, run) end
+function make.pdk_http() return run("pdk_http", part) end
 function make.pdk() return run("pdk", part) end
 function make.proxy() return run("proxy", part) end
+function make.http() return run("http", part) end
+function make.admin_entities() return run("admin_entities", part) end
+function make.admin_plugins() return run("admin_plugins", part) end
 function make.admin() return run("admin", part) end
 function make.cluster() return run("cluster", part) end
 
