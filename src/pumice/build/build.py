@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BuildOptions", "apply_patches", "build_rock"]
 
-_DRIVERS = ("builtin", "cmake", "command", "make", "none")
+TREESITTER = ("treesitter-parser", "tree-sitter")
+_DRIVERS = ("builtin", "cmake", "command", "make", "none", *TREESITTER)
 _NATIVE = (
     b"\x7fELF",
     b"\xfe\xed\xfa\xce",
@@ -64,9 +65,15 @@ def build_rock(
         from pumice.build.prepare import prepare_sources
 
         context = context.replace(tree=prepare_sources(context))
+    documented = False
+    if build_type in TREESITTER:
+        from pumice.build.treesitter import run_treesitter
+
+        context, documented = run_treesitter(context)
     commands, directories = _drive(context)
     if options.install:
-        plan_installation(build, context.tree, commands, directories).apply(context.tree, files)
+        plan = plan_installation(context.build, context.tree, commands, directories)
+        plan.apply(context.tree, files, documented=documented)
     made = files.files()
     return Rock(rockspec, made, _arch(made, config), options.namespace, files.directories())
 
@@ -149,7 +156,7 @@ def _drive(context: BuildContext) -> tuple[tuple[str, ...], tuple[str, ...]]:
         from pumice.build.external import use_external_dependencies
 
         use_external_dependencies(context)
-    if context.build_type != "none":
+    if context.build_type not in ("none", *TREESITTER):
         from pumice.build.commands import run_commands
 
         run_commands(context)

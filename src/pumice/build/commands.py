@@ -18,12 +18,12 @@ from pumice.errors import BuildError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pumice.build.context import BuildContext
     from pumice.lua.data import LuaTable
 
-__all__ = ["run_commands"]
+__all__ = ["run_commands", "run_in_sources"]
 
 _SECTIONS = ("lua", "lib", "bin", "conf")
 
@@ -68,6 +68,11 @@ def _run(
         )
     if not finished.ok:
         raise BuildError(f"Build error: {failure}", hint=explain(finished))
+
+
+def run_in_sources(context: BuildContext, words: Sequence[str], failure: str) -> None:
+    """Run a program in the source directory. Raises BuildError with `failure`."""
+    _run(context, " ".join(map(_quoted, words)), failure)
 
 
 def _quoted(word: str) -> str:

@@ -34,7 +34,7 @@ class Installation:
         self._directories = directories
         self._explicit = explicit
 
-    def apply(self, tree: SourceTree, files: FileSet) -> None:
+    def apply(self, tree: SourceTree, files: FileSet, *, documented: bool = False) -> None:
         """Add the files. Raises BuildError for what is named but not there."""
         for section, source, path in self._files:
             what = f"build.install.{section}"
@@ -45,10 +45,9 @@ class Installation:
                     hint=f"{what} names a file that is not in {tree.root}.",
                 )
             files.add_file(path, found, section in ("lib", "bin"), what)
-        self._copy_directories(tree, files)
+        self._copy_directories(tree, files, documented)
 
-    def _copy_directories(self, tree: SourceTree, files: FileSet) -> None:
-        documented = False
+    def _copy_directories(self, tree: SourceTree, files: FileSet, documented: bool) -> None:
         for directory in self._directories:
             if not self._explicit and tree.is_link_outside(directory):
                 continue
