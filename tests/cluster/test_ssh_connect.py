@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -357,7 +358,7 @@ def test_output_without_end_is_cut_and_what_wrote_it_ends(fleet, reach):
     ssh = fleet.start("n1")
     connection = reach(fleet.node(ssh))
     with pytest.raises(NodeError, match="n1 wrote more than 16 MiB"):
-        connection.run(f"echo $$ > {ssh.root}/pid; while :; do cat /bin/sh; done")
+        connection.run(f"echo $$ > {ssh.root}/pid; while :; do cat /dev/zero; done")
     assert gone(ssh.root / "pid")
     assert connection.run("echo still here").output == b"still here\n"
 
@@ -387,9 +388,7 @@ def test_a_connection_that_is_cut_while_it_feeds_is_told(fleet, reach):
 
     def pieces():
         yield b"x" * 100_000
-        # The daemon's process of this session is the parent of the login shell's.
-        session = int(connection.run("read -r _ _ _ parent _ < /proc/$$/stat; echo $parent").output)
-        os.kill(session, 9)
+        os.kill(session_of(connection), signal.SIGKILL)
         for _ in range(2000):
             yield b"x" * 100_000
 
@@ -399,6 +398,48 @@ def test_a_connection_that_is_cut_while_it_feeds_is_told(fleet, reach):
         connection.run("echo in")
     with pytest.raises(ConnectionCut):
         connection.dial("127.0.0.1", ssh.port)
+
+
+def session_of(connection) -> int:
+    """The process of the daemon that serves this connection: the parent of every shell."""
+    return int(connection.run("read -r _ _ _ parent _ < /proc/$$/stat; echo $parent").output)
+
+
+def test_a_network_that_falls_silent_is_a_cut(fleet, reach, monkeypatch):
+    """Long before the time limit of the script."""
+    monkeypatch.setattr("pumice.cluster.ssh_connect._KEEPALIVE", 0.5)
+    connection = reach(fleet.node(fleet.start("n1")))
+    session = session_of(connection)
+    os.kill(session, signal.SIGSTOP)
+    try:
+        with pytest.raises(ConnectionCut, match="n1: the connection broke"):
+            connection.run("echo in", timeout=200)
+    finally:
+        os.kill(session, signal.SIGKILL)
+
+
+SUDO = """#!/bin/sh
+[ "$1 $2 $3 $5" = "-n -H -u --" ] || exit 64
+echo "$4" >> "$0.log"
+[ "$4" != nobody ] || { echo "sudo: a password is required" >&2; exit 1; }
+shift 5
+exec "$@"
+"""
+
+
+def test_another_user_is_become_and_its_scripts_are_ended_as_that_user(fleet, reach):
+    program = fleet.programs / "sudo"
+    program.write_text(SUDO)
+    program.chmod(0o755)
+    ssh = fleet.start("n1")
+    connection = reach(fleet.node(ssh, sudo="kong"))
+    assert connection.run("cat", stdin=b"in").output == b"in"
+    with pytest.raises(TooSlow):
+        connection.run(f"echo $$ > {ssh.root}/pid; sleep 60; sleep 60", timeout=0.5)
+    assert gone(ssh.root / "pid")
+    assert (fleet.programs / "sudo.log").read_text() == "kong\n" * 3
+    with pytest.raises(NodeError, match="nothing can be run as nobody: sudo: a password is required"):
+        reach(fleet.node(ssh, sudo="nobody")).run("echo in")
 
 
 def test_a_script_that_kills_itself_answers_with_the_signal(fleet, reach):

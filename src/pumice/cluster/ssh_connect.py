@@ -30,7 +30,7 @@ _GLOBAL_CONFIG = "/etc/ssh/ssh_config"
 _GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _HANDSHAKES = 64
 """At once: more only wait for each other's arithmetic, and run into the time limit."""
-_KEEPALIVE = 5
+_KEEPALIVE = 10
 """Seconds of silence after which a node is asked for a sign of life; three without one cut the connection."""
 # asyncssh skips what it does not know; of these that would change who is trusted.
 _CONFIG_HINT = "Mend that line of ~/.ssh/config or /etc/ssh/ssh_config."
