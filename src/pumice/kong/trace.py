@@ -65,7 +65,7 @@ class Answered(Value):
 def trace_plugins() -> dict[str, bytes]:
     """The modules of the two plugins: a path below the directory of the Lua modules, and the text."""
     with open(
-        os.path.join(os.path.dirname(os.path.abspath(__file__)), "trace.lua"), encoding="utf-8"
+        os.path.join(os.path.dirname(os.path.abspath(__file__)), "trace.lua.template"), encoding="utf-8"
     ) as file:
         handler = file.read()
     files = {}

@@ -5,7 +5,7 @@ local part = ...
 local http, inert, json, store = part("pdk_http"), part("inert"), part("json"), part("store")
 local request_context = http.context
 local concat = table.concat
-local error, ipairs, next, pairs, setmetatable, tostring, type = error, ipairs, next, pairs, setmetatable,
+local ipairs, next, pairs, setmetatable, tostring, type = ipairs, next, pairs, setmetatable,
   tostring, type
 
 local levels = {
