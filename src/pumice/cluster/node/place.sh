@@ -66,6 +66,8 @@ unplace_files() {
 		*) continue ;;
 		esac
 		[ -e "$W/backup/files/$folder/$name" ] || continue
+		# One that was not replaced yet is the same file under two names, which `mv` would not take.
+		[ "$W/backup/files/$folder/$name" -ef "$TREE/$folder/$name" ] && continue
 		if [ "$folder" != "$at" ]; then
 			move_all "$TREE/$at" "$@" || return 1
 			set --
@@ -78,7 +80,9 @@ unplace_files() {
 	while IFS=$TAB read -r kind folder name had; do
 		[ "$kind $had" = 'put 0' ] && set -- "$@" "$TREE/$folder/$name"
 	done <"$W/new/plan"
-	[ "$#" -eq 0 ] || rm -f "$@"
+	if [ "$#" -gt 0 ]; then
+		problem=$(rm -f "$@" 2>&1) || return 1
+	fi
 	set --
 	while IFS=$TAB read -r kind folder; do
 		[ "$kind" = made ] && set -- "$TREE/$folder" "$@"

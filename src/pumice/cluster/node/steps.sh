@@ -66,8 +66,11 @@ refuse() {
 # The step has failed after the first change: that is undone.
 abort() {
 	tell "$1"
-	undo_files
-	settle
+	if undo_files; then
+		settle
+	else
+		tell "and it could not be undone: $problem"
+	fi
 	end failed
 	leave 1
 }
@@ -581,7 +584,9 @@ read_journal() {
 }
 
 undo_files() {
+	problem='its journal is damaged'
 	read_journal || return 1
+	problem=
 	n=0
 	while [ "$n" -lt "$FILES" ]; do
 		eval "line=\$FILE_$n"
@@ -590,15 +595,15 @@ undo_files() {
 		after=${line%% *}
 		path=${line#* }
 		if [ "$before" = - ]; then
-			rm -f "$path" "$path.pumice-new"
+			problem=$(rm -f "$path" "$path.pumice-new" 2>&1) || return 1
 		elif [ -e "$W/backup/$n" ]; then
-			put_back
+			put_back || return 1
 		fi
 		n=$((n + 1))
 	done
 	if [ -e "$W/backup/kong_env" ]; then
-		cp -p "$W/backup/kong_env" "$PREFIX/.kong_env.pumice-new" &&
-			mv -f "$PREFIX/.kong_env.pumice-new" "$PREFIX/.kong_env"
+		problem=$( (cp -p "$W/backup/kong_env" "$PREFIX/.kong_env.pumice-new" &&
+			mv -f "$PREFIX/.kong_env.pumice-new" "$PREFIX/.kong_env") 2>&1) || return 1
 	fi
 	if [ "$LAYOUT" = luarocks ]; then
 		unplace_files
@@ -615,7 +620,10 @@ put_back() {
 	if [ -n "$now" ] && [ "$now" != "$after" ]; then
 		cp -p "$path" "$path.pumice-kept" && tell "$path was changed by somebody else; that is in $path.pumice-kept"
 	fi
-	cp -p "$W/backup/$n" "$path.pumice-new" && mv -f "$path.pumice-new" "$path" || cat "$W/backup/$n" >"$path"
+	cp -p "$W/backup/$n" "$path.pumice-new" && mv -f "$path.pumice-new" "$path" && return
+	rm -f "$path.pumice-new"
+	problem="$path cannot be written back from $W/backup/$n"
+	cat "$W/backup/$n" >"$path"
 }
 
 undo() {
@@ -641,7 +649,11 @@ undo() {
 		return
 	fi
 	tell_log "$SIZE" "$LOG"
-	undo_files
+	if ! undo_files; then
+		tell "it could not be undone: $problem"
+		end failed
+		leave 1
+	fi
 	data outcome undone
 	gateway
 	if [ "$phase" = activating ]; then
