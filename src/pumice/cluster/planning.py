@@ -137,7 +137,7 @@ def make_plan(
             hint=next((each.hint for each in problems if each.hint), ""),
         )
     for each in going:
-        warnings += [f"{each.node.name}: {text}" for text in each.enabling.warnings]
+        warnings += [f"{each.node.name}: {_without(text, each.node.name)}" for text in each.enabling.warnings]
     plans = {each.node.name: _node_plan(each, cluster) for each in going}
     batches = _batches(going, cluster, order)
     ordered = [plans[node] for batch in batches for node in batch.nodes]
@@ -163,6 +163,14 @@ def make_plan(
 
 def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
+
+
+def _without(text: str, node: str) -> str:
+    """The text without the node's name at its head, which is told before it."""
+    for head in (f"{node}: ", f"{node}'s "):
+        if text.startswith(head):
+            return f"its {text.removeprefix(head)}" if head.endswith("s ") else text.removeprefix(head)
+    return text
 
 
 def _once(texts: Iterable[str]) -> tuple[str, ...]:
@@ -198,7 +206,7 @@ def _node_problems(inputs: Sequence[NodeInput]) -> Iterator[_Problem]:
                 f"{name}: {each.size:,} bytes have to go to {tree}, where {facts.free:,} are free",
                 "Make room there; `pumice cluster history` shows what is kept.",
             )
-        yield from (_Problem(f"{name}: {text}") for text in each.enabling.refusals)
+        yield from (_Problem(f"{name}: {_without(text, name)}") for text in each.enabling.refusals)
 
 
 def _role_problems(inputs: Sequence[NodeInput], asked: Asked) -> Iterator[_Problem]:
