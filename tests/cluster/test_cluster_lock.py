@@ -1,5 +1,6 @@
 """The cluster's lock with a real shell: one owner at a time, an expiry, and a take-over by one taker only."""
 
+import os
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,23 @@ def test_an_expired_lock_is_taken_over_with_a_notice(connection: Shell) -> None:
     with lock(connection, notice=told.append):
         assert link(connection).readlink().name.startswith("t-alice:")
     assert "dead@host (process 7)" in told[0]
+
+
+def test_the_lock_of_a_killed_process_of_ours_is_taken_over(connection: Shell) -> None:
+    """Of the same person and machine, and no longer there; anybody else's is left alone."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    lock(connection, process=gone.pid, token="m1-dead").__enter__()
+    with pytest.raises(ClusterLocked), lock(connection, "bob", token="m1-bob"):
+        pass
+    with pytest.raises(ClusterLocked), lock(connection, token="m2-other"):
+        pass
+    told: list[str] = []
+    with lock(connection, token="m1-next", notice=told.append):
+        assert "is taken over" in told[0]
+    lock(connection, process=os.getpid(), token="m1-alive").__enter__()
+    with pytest.raises(ClusterLocked), lock(connection, token="m1-second"):
+        pass
 
 
 @pytest.mark.parametrize("text", ["nonsense", "a:b", ":::::", "x:y:z:when:what:99x", "x:y:z:w:v:"])

@@ -8,6 +8,7 @@ only, who holds `lock.taking` meanwhile. `rm` of the link frees the cluster by h
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -93,9 +94,10 @@ class Holder(Value):
 class ClusterLock:
     """The lock of a cluster, through `connection`; a context manager that takes and frees it.
 
-    `owner` is user@host, `what` says what is done. `force` takes it whoever holds it. Entering raises
-    ClusterLocked when somebody else holds it, NodeError when the node cannot keep one. `notice` is told when
-    an expired or forced lock is taken over.
+    `owner` is user@host, `token` begins with what is the same for all processes of this machine, up to a `-`;
+    `what` says what is done. `force` takes it whoever holds it. Entering raises ClusterLocked when somebody
+    else holds it, NodeError when the node cannot keep one. `notice` is told when a lock is taken over: one
+    that has expired, was forced, or was left by a killed process of the same person here.
     """
 
     def __init__(
@@ -123,10 +125,13 @@ class ClusterLock:
             if kind == "taken":
                 return self
             if kind == "over":
-                self._notice(f"The lock of {read_holder(rest)} is taken over: it has expired.")
+                self._notice(f"The lock of {read_holder(rest)} is taken over.")
                 return self
             if kind == "held":
                 seconds, _, text = rest.partition(" ")
+                if self._is_our_dead_one(read_holder(text)):
+                    self._force = True
+                    continue
                 ends = f"If its process is dead, the lock ends in {_minutes(seconds)}"
                 raise ClusterLocked(
                     f"The cluster is locked by {read_holder(text)}.",
@@ -145,6 +150,21 @@ class ClusterLock:
                 f"The lock on {self._connection.node.name} could not be freed ({failed.message}); it ends by "
                 f"itself in {LIFETIME // 60} minutes."
             )
+
+    def _is_our_dead_one(self, holder: Holder) -> bool:
+        """Whether the holder is an earlier process of the same person on this machine that is no more."""
+        machine = self._holder.token.partition("-")[0]
+        if holder.token.partition("-")[0] != machine or holder.owner != _field(self._holder.owner):
+            return False
+        if not holder.process.isdigit():
+            return False
+        try:
+            os.kill(int(holder.process), 0)
+        except ProcessLookupError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def renew(self) -> None:
         """The lock holds for its whole lifetime again. Raises LockLost when it is somebody else's."""

@@ -82,7 +82,7 @@ class Conductor:
         self._tell = tell
         self._agree = agree
         now = time.time()
-        self.id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{terms.token[:8]}"
+        self.id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{terms.token[-8:]}"
         self._made = moment(now)
 
     def install(
