@@ -25,6 +25,8 @@ class Reactor:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._calls: set[asyncio.Task[object]] = set()
+        self._last: set[asyncio.Task[None]] = set()
         self._closed = False
         self._refusing = False
         # Nobody waits for it at the end of the program: what it holds are sockets.
@@ -39,7 +41,7 @@ class Reactor:
         if self._closed or self._refusing:
             coroutine.close()
             raise ConnectionCut("The work on the nodes was stopped.")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._tracked(coroutine), self._loop)
         try:
             return future.result()
         except CancelledError:
@@ -48,16 +50,22 @@ class Reactor:
             future.cancel()
             raise
 
+    def post(self, function: Callable[[], object]) -> None:
+        """Have a function called in the loop, soon, whether calls are refused or not."""
+        if not self._closed:
+            self._loop.call_soon_threadsafe(function)
+
+    def start_last(self, coroutine: Coroutine[object, object, None]) -> None:
+        """Start what tidies after a call, from within the loop; it is waited for when all ends."""
+        task = asyncio.ensure_future(coroutine)
+        self._last.add(task)
+        task.add_done_callback(self._last.discard)
+
     def stop_calls(self) -> None:
         """End what is being called, and refuse new calls until `serve_again`."""
         self._refusing = True
         if not self._closed:
             asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
-
-    def post(self, function: Callable[[], object]) -> None:
-        """Have a function called in the loop, soon, whether calls are refused or not."""
-        if not self._closed:
-            self._loop.call_soon_threadsafe(function)
 
     def serve_again(self) -> None:
         """The opposite of `stop_calls`."""
@@ -69,7 +77,7 @@ class Reactor:
             last.close()
             return
         self._closed = True
-        for work in (self._cancel(), last, self._cancel()):
+        for work in (self._cancel(), last, asyncio.sleep(0)):
             asyncio.run_coroutine_threadsafe(work, self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -79,15 +87,19 @@ class Reactor:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    @staticmethod
-    async def _cancel() -> None:
-        # What is cancelled may start a last task, which has its own time limit: it is waited for.
-        for cancel in (True, False):
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                if cancel:
-                    task.cancel()
+    async def _tracked(self, coroutine: Coroutine[object, object, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        try:
+            return await coroutine
+        finally:
+            self._calls.discard(task)
+
+    async def _cancel(self) -> None:
+        for task in self._calls:
+            task.cancel()
+        # Those that are cancelled may start last ones.
+        for tasks in (self._calls, self._last):
             if tasks:
-                await asyncio.wait(tasks, timeout=_LAST_WAIT)
-        # Sockets that were closed in the last moment are given back to the system now.
-        await asyncio.sleep(0)
+                await asyncio.wait(set(tasks), timeout=_LAST_WAIT)

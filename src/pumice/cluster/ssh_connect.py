@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -20,6 +21,7 @@ from pumice.cluster.connection import TooSlow, Unreachable
 from pumice.cluster.ssh_host_keys import HostKeys, KnownHosts
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Mapping
 
     from pumice.cluster.inventory import Node
@@ -30,6 +32,8 @@ _GLOBAL_CONFIG = "/etc/ssh/ssh_config"
 _GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _HANDSHAKES = 64
 """At once: more only wait for each other's arithmetic, and run into the time limit."""
+_PROGRAMS_END = 2.0
+"""Seconds for the programs of ProxyCommand to end."""
 _KEEPALIVE = 10
 """Seconds of silence after which a node is asked for a sign of life; three without one cut the connection."""
 # asyncssh skips what it does not know; of these that would change who is trusted.
@@ -50,7 +54,7 @@ class SshClient:
         self._known = KnownHosts()
         self._jumps: dict[str, asyncio.Task[asyncssh.SSHClientConnection]] = {}
         self._made: list[asyncssh.SSHClientConnection] = []
-        self._proxied = False
+        self._programs: list[subprocess.Popen[bytes]] = []
         self._gate = asyncio.Semaphore(_HANDSHAKES)
         # Without a handler, Python would print its warnings.
         logging.getLogger("asyncssh").addHandler(logging.NullHandler())
@@ -72,9 +76,10 @@ class SshClient:
         for made in reversed(self._made):
             made.abort()
             await made.wait_closed()
-        if self._proxied:
+        until = time.monotonic() + _PROGRAMS_END
+        while any(program.returncode is None for program in self._programs) and time.monotonic() < until:
             # The loop learns in its own time that programs of ProxyCommand have ended.
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.01)
 
     async def _connect(
         self,
@@ -101,7 +106,6 @@ class SshClient:
             if said.config.get("HostKeyAlgorithms") is None:
                 options["server_host_key_algs"] = keys.algorithms(said.host_key_alias or said.host, said.port)
             tunnel = tunnel or await self._jump(name, said.tunnel, behind)
-            self._proxied = self._proxied or bool(said.proxy_command)
             async with self._gate:
                 made = await asyncssh.connect(
                     options=None,
@@ -121,6 +125,8 @@ class SshClient:
                     login_timeout=self._timeout,
                 )
             self._made.append(made)
+            if (program := made.get_extra_info("subprocess")) is not None:
+                self._programs.append(program)
             return made
         except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
             if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" not in error.reason:

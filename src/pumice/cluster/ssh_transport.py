@@ -36,7 +36,6 @@ class SshConnection:
         self.node = node
         self._reactor = reactor
         self._ssh = ssh
-        self._killing: set[asyncio.Task[None]] = set()
 
     def run(self, script: str, *, stdin: bytes | Iterable[bytes] = b"", timeout: float = 60.0) -> Answer:
         """As `Connection.run`."""
@@ -133,8 +132,7 @@ class SshConnection:
         """Tell what still runs to end, and forget it."""
         ender = command.ender(running.written())
         if running.abandon() and ender is not None:
-            self._killing.add(task := asyncio.ensure_future(self._kill(ender.line())))
-            task.add_done_callback(self._killing.discard)
+            self._reactor.start_last(self._kill(ender.line()))
 
     def _refused(self, what: str, error: asyncssh.ChannelOpenError) -> NodeError:
         if self._ssh.is_closed():
