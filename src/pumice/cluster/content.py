@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
 from pumice.cluster.blobs import BlobCache, fetch_blobs
+from pumice.cluster.luarocks_drift import damaged_files
 from pumice.cluster.luarocks_tree import ROCKS, plain_change, plain_state, read_plain_tree
 from pumice.cluster.node_content import NodeContent
 from pumice.cluster.node_view import NodeView, after_steps
@@ -184,7 +185,12 @@ class ContentMaker:
             platforms=config.platforms,
         )
         rocks, asked = self._rocks(wish, target, config, planner, empty, recorder)
-        rocks = tuple(rock for rock in rocks if not _is_there(rock, manifest, tree, view))
+        rocks = tuple(
+            rock
+            for rock in rocks
+            if not _is_there(rock, manifest, tree, view)
+            or any(damaged_files(connection, tree, manifest, view, [(rock.name, rock.version)]))
+        )
         for rock in rocks:
             refuse_unfit(rock, target, compiler)
             _refuse_hooks(rock)

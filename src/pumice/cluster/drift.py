@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pumice.base.config import TreeSpec
 from pumice.base.value import Value
 from pumice.cluster.blobs import tar_members
 from pumice.cluster.connection import quote
+from pumice.cluster.luarocks_drift import damaged_files
+from pumice.cluster.luarocks_tree import read_plain_tree
 from pumice.cluster.node_script import node_script, records_of
+from pumice.errors import DataError, TreeError
+from pumice.tree.manifest import TreeManifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +45,8 @@ def drift(connection: Connection, facts: NodeFacts, *, timeout: float = 120.0) -
 
     Raises what `Connection.run` raises.
     """
+    if connection.node.layout == "luarocks":
+        return _plain_drift(connection)
     if facts.record is None or not facts.generation:
         return Drift()
     files = facts.record.files
@@ -68,6 +75,22 @@ def drift(connection: Connection, facts: NodeFacts, *, timeout: float = 120.0) -
     extra = tuple(sorted(path for path in there if path not in files and path != "generation.json"))
     damaged = tuple(sorted({files[path].key for path in changed}))
     return Drift(changed, missing, extra, damaged)
+
+
+def _plain_drift(connection: Connection) -> Drift:
+    """The same for the node's own LuaRocks tree, by what its rocks say of themselves."""
+    root = connection.node.tree
+    tree = TreeSpec.at(root, "5.1")
+    try:
+        view = read_plain_tree(connection)
+        if view.kind(f"{tree.rocks_dir}/manifest") is None:
+            return Drift()
+        manifest = TreeManifest.parse(view.read(f"{tree.rocks_dir}/manifest"), tree.rocks_dir)
+    except (DataError, TreeError, OSError) as error:
+        return Drift(problem=str(error))
+    rocks = [(name, version) for name in manifest.names() for version in manifest.versions(name)]
+    changed, missing = damaged_files(connection, tree, manifest, view, rocks)
+    return Drift(tuple(changed), tuple(missing))
 
 
 def read_records(connection: Connection, *, timeout: float = 60.0) -> Mapping[str, bytes]:

@@ -73,7 +73,7 @@ class NodeContent(Value):
     @property
     def unchanged(self) -> bool:
         """There is nothing to do."""
-        return self.state == self.base
+        return self.state == self.base and self.plain is None
 
 
 class Payload(Protocol):

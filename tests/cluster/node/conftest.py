@@ -43,6 +43,7 @@ COREUTILS = [
     "id",
     "ln",
     "ls",
+    "md5sum",
     "mkdir",
     "mktemp",
     "mv",

@@ -8,6 +8,7 @@ import pytest
 
 from pumice.cluster.change import NodeChange
 from pumice.cluster.content import Wish
+from pumice.cluster.drift import drift
 from pumice.cluster.enabling import enable
 from pumice.cluster.payload import make_payload
 from pumice.cluster.steps import recover, roll_out, undo
@@ -116,6 +117,29 @@ class TestWithLuarocks:
         assert installed(node) == ["other 1.0-1"]
         assert node.litter() == []
         assert node.probe().rollouts == ("r1", "r2", "r3")
+
+
+class TestDrift:
+    @pytest.mark.parametrize("without", ["", "md5sum"])
+    def test_what_was_changed_or_removed_is_named_and_installed_again(self, node, maker, plugin, without):
+        (node.tools / without).unlink() if without else None
+        wish = Wish((f"{plugin()}/",))
+        node.roll_out(maker, wish, "r1")
+        sound = snapshot(node)
+        assert drift(node.connection, node.probe()).sound
+        (node.tree / HANDLER).write_text("return 2\n")
+        schema = HANDLER.replace("handler", "schema")
+        (node.tree / schema).unlink()
+
+        found = drift(node.connection, node.probe())
+
+        assert (found.changed, found.missing) == ((HANDLER,), (schema,))
+        again = maker.content(node.connection, node.probe(), wish)
+        assert not again.unchanged
+        node.roll_out(maker, wish, "r2")
+        now = snapshot(node)
+        assert now.pop(f"{HANDLER}~")[0] == b"return 2\n"
+        assert now == sound
 
 
 class TestUndone:
