@@ -200,7 +200,7 @@ def test_functions_see_each_other_and_what_stands_outside() -> None:
     "call",
     [
         "ngx.re.match(v, 'x')",
-        "require('cjson').decode(v)",
+        "require('resty.string').to_hex(v)",
         "kong.cache:get(v)",
         "os.execute('true')",
         "ngx.md5(v)",
@@ -211,6 +211,23 @@ def test_what_only_a_gateway_can_answer_is_told_and_not_guessed(call: str) -> No
     assert given.ok
     (name,) = given.not_run
     assert name.startswith("config.a (custom_validator): ")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ('{"a": [1, {"b": null}]}', None),
+        ('{"a": ', "no JSON: Expected value but found invalid token at character 7"),
+    ],
+)
+def test_json_is_read_as_in_a_gateway(value: str, words: str | None) -> None:
+    function = (
+        "function(v) local found, said = require('cjson.safe').decode(v) "
+        "return found and found.a[2].b == ngx.null, 'no JSON: ' .. tostring(said) end"
+    )
+    given = validated(function, value)
+    assert given.not_run == ()
+    assert told(given) == ({"a": words} if words else None)
 
 
 def test_a_function_that_never_ends_is_stopped() -> None:

@@ -11,6 +11,7 @@ import re
 from pumice.base.value import Value
 from pumice.kong.channel_code import code_findings_of
 from pumice.kong.channel_plugin import ChannelPlugin
+from pumice.kong.channel_sizes import size_findings_of
 from pumice.kong.finding import Finding, finding
 from pumice.kong.kong_version import ENTERPRISE_VERSIONS, NEWEST
 from pumice.kong.targets import CHANNELS
@@ -26,19 +27,8 @@ if TYPE_CHECKING:
 
     Rule = Callable[[ChannelPlugin, str], Iterator[Finding]]
 
-__all__ = ["ChannelVerdict", "channel_findings", "channel_verdicts"]
+__all__ = ["ChannelVerdict", "channel_findings", "channel_report"]
 
-CONFIG_MAP_LIMIT = 1 << 20
-"""Bytes in a ConfigMap (4.5)."""
-APPLY_LIMIT = 262_144
-"""Bytes that `kubectl apply` can keep in an annotation (4.5)."""
-TAR_LIMIT = 1 << 20
-"""Bytes of tar that the operator reads (4.6)."""
-SCHEMA_LIMIT = 8_192
-"""Characters of a schema that Konnect's public ancestor took (4.8)."""
-STREAMED_LIMIT = 100_000
-"""Bytes in a file that Dedicated Cloud Gateways take (4.8)."""
-_BLOCK = 512
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,49}[a-z0-9])?\Z")
 _KONNECT_NAME = re.compile(r"[0-9a-zA-Z-]{1,128}\Z")
 _FOLD = "pack with --single-file, which folds modules and pure-Lua dependencies into the two files"
@@ -59,7 +49,32 @@ class ChannelVerdict(Value):
 def channel_findings(
     package: Package, plugins: Sequence[Plugin], facts: Sequence[PluginFacts], targets: Targets
 ) -> Iterator[Finding]:
-    """What the channels of `targets` say of each plugin; every finding names its channels."""
+    """What the channels of `targets` say of the plugins; every finding names its channels."""
+    return (item for _, found in _by_plugin(package, plugins, facts, targets) for item in found)
+
+
+def channel_report(
+    package: Package, plugins: Sequence[Plugin], facts: Sequence[PluginFacts], targets: Targets
+) -> tuple[tuple[Finding, ...], tuple[ChannelVerdict, ...]]:
+    """The findings, and for each plugin and channel whether it is taken, and its name and updates there."""
+    told = [(plugin, tuple(found)) for plugin, found in _by_plugin(package, plugins, facts, targets)]
+    verdicts = tuple(
+        ChannelVerdict(
+            plugin.name,
+            channel,
+            not any(item.is_error and channel in item.targets for item in found),
+            CHANNELS[channel].name_from,
+            CHANNELS[channel].restart,
+        )
+        for plugin, found in told
+        for channel in targets.channels
+    )
+    return tuple(item for _, found in told for item in found), verdicts
+
+
+def _by_plugin(
+    package: Package, plugins: Sequence[Plugin], facts: Sequence[PluginFacts], targets: Targets
+) -> Iterator[tuple[Plugin, Iterator[Finding]]]:
     by_name = {known.name: known for known in facts}
     for plugin in plugins if targets.channels else ():
         subject = ChannelPlugin.of(package, plugin, by_name.get(plugin.name), targets)
@@ -69,25 +84,10 @@ def channel_findings(
                 if channel in channels:
                     for item in rule(subject, channel):
                         held.setdefault(item, []).append(channel)
-        for item, channels_of in held.items():
-            yield item.replace(targets=tuple(dict.fromkeys(channels_of)))
-
-
-def channel_verdicts(
-    plugins: Sequence[Plugin], findings: Sequence[Finding], targets: Targets
-) -> tuple[ChannelVerdict, ...]:
-    """For each plugin and channel: whether it is taken, its name and the way of an update there."""
-    return tuple(
-        ChannelVerdict(
-            plugin.name,
-            channel,
-            not any(item.is_error and channel in item.targets for item in findings),
-            CHANNELS[channel].name_from,
-            CHANNELS[channel].restart,
+        yield (
+            plugin,
+            (item.replace(targets=tuple(dict.fromkeys(channels_of))) for item, channels_of in held.items()),
         )
-        for plugin in plugins
-        for channel in targets.channels
-    )
 
 
 def _names(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
@@ -200,64 +200,6 @@ def _directories(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
         )
 
 
-def _sizes(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
-    if channel == "helm":
-        yield from _config_map_sizes(plugin)
-    elif channel == "operator":
-        size = sum(_BLOCK + -(-len(text) // _BLOCK) * _BLOCK for text in plugin.files.values()) + 2 * _BLOCK
-        if size > TAR_LIMIT:
-            yield finding(
-                "channel-size",
-                f"'{plugin.name}' has {size:,} bytes as a tar, and the operator reads {TAR_LIMIT:,}",
-                kong="plugin size limit of 1.00 MiB exceeded",
-                file=plugin.spec,
-                hint="make it smaller, or ship an image on top of the gateway's",
-            )
-    elif channel == "konnect-hybrid":
-        count = len(plugin.files.get("schema.lua", b"").decode("utf-8", "replace"))
-        if count > SCHEMA_LIMIT:
-            yield finding(
-                "size-schema",
-                f"schema.lua of '{plugin.name}' has {count:,} characters, and Konnect was seen to take "
-                f"{SCHEMA_LIMIT:,}",
-                file=plugin.schema,
-                hint="make it smaller: leave out descriptions, or what is the default anyway",
-            )
-    else:
-        for name, text in plugin.files.items():
-            if len(text) > STREAMED_LIMIT:
-                yield finding(
-                    "channel-size",
-                    f"{name} of '{plugin.name}' has {len(text):,} bytes, and streamed files have at most "
-                    f"{STREAMED_LIMIT:,}",
-                    file=plugin.path_of(name),
-                    hint="make it smaller, or ship it to nodes of your own",
-                )
-
-
-def _config_map_sizes(plugin: ChannelPlugin) -> Iterator[Finding]:
-    directories: dict[str, int] = {}
-    for path, text in plugin.files.items():
-        directory = path.rpartition("/")[0]
-        directories[directory] = directories.get(directory, 0) + len(text)
-    for directory, size in directories.items():
-        where = f"{plugin.name}/{directory}".rstrip("/")
-        if size > CONFIG_MAP_LIMIT:
-            yield finding(
-                "channel-size",
-                f"{where} has {size:,} bytes, and a ConfigMap holds {CONFIG_MAP_LIMIT:,}",
-                file=plugin.spec,
-                hint="move some of its modules into another directory, or ship an image",
-            )
-        elif size > APPLY_LIMIT:
-            yield finding(
-                "size-apply",
-                f"{where} has {size:,} bytes: `kubectl apply` fails above {APPLY_LIMIT:,}",
-                file=plugin.spec,
-                hint="use kubectl apply --server-side, or kubectl create and replace",
-            )
-
-
 def _versions(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
     targets = plugin.targets
     if targets.oss_named:
@@ -328,7 +270,7 @@ _RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (_entities, ("operator", "konnect-hybrid", "streaming")),
     (_needs, ("tar", "helm", "operator", "streaming")),
     (_directories, ("helm",)),
-    (_sizes, ("helm", "operator", "konnect-hybrid", "streaming")),
+    (size_findings_of, ("helm", "operator", "konnect-hybrid", "streaming")),
     (_texts, _FROM_SCHEMA),
     (code_findings_of, _FROM_SCHEMA),
     (_versions, ("streaming",)),

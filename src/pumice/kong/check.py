@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pumice.base.value import Value
-from pumice.kong.channel_rules import ChannelVerdict, channel_findings, channel_verdicts
+from pumice.kong.channel_rules import ChannelVerdict, channel_report
 from pumice.kong.code_rules import code_findings
 from pumice.kong.finding import Finding, finding
 from pumice.kong.judged_plugin import JudgedPlugin, PluginFacts
@@ -100,12 +100,12 @@ def check(
             # the last gateway is the newest
             facts = tuple(plugin.facts for plugin in judged)
         findings += [item.replace(targets=targets.labels(gateways)) for item, gateways in held.items()]
-    for_channels = tuple(channel_findings(package, plugins, facts, targets)) if plugins else ()
+    for_channels, verdicts = channel_report(package, plugins, facts, targets)
     told = _once(_without_general(findings, targets) + list(for_channels))
     return Report(
         told,
         facts,
-        channels=channel_verdicts(plugins, for_channels, targets),
+        channels=verdicts,
         lines=_lines(package, told),
     )
 

@@ -30,6 +30,8 @@ __all__ = ["ModuleSource", "Sandbox", "load_modules"]
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _STANDINS = ("gateway", "inert", "provided", "ngx", "kong", "typedefs")
+_JSON = os.path.join(_HERE, "standin", "lua", "json.lua")
+"""What stands in for cjson in a gateway's workers does so here."""
 _READY = b"ready\n"
 """What the child says first; from then on the plugin's time runs."""
 _START = 60.0
@@ -85,7 +87,7 @@ def load_modules(jobs: Sequence[Job], sandbox: Sandbox) -> Outcome:
             "probe": _text("probe"),
             "jobs": len(jobs),
             "lua": {
-                "standins": {name: _text(name) for name in _STANDINS},
+                "standins": {**{name: _text(name) for name in _STANDINS}, "json": _read(_JSON)},
                 "modules": {
                     name: {"path": source.path, "source": source.text}
                     for name, source in sandbox.modules.items()
@@ -135,7 +137,11 @@ def _facts(gateway: Gateway) -> dict[str, object]:
 
 
 def _text(name: str) -> bytes:
-    with open(os.path.join(_HERE, "standins", f"{name}.lua"), "rb") as file:
+    return _read(os.path.join(_HERE, "standins", f"{name}.lua"))
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
         return file.read()
 
 
