@@ -450,3 +450,10 @@ def test_a_missing_directory_is_told(server: Any, tmp_path: Path) -> None:
     server.routes["/a"] = lambda handler: handler.reply(200, ZIP)
     with pytest.raises(DiskError, match="cannot write"):
         fetch(server.url("/a"), str(tmp_path / "missing" / "file"))
+
+
+def test_no_time_out_is_none_whichever_way_is_taken(server: Any, tls_server: Any, target: Path) -> None:
+    """As `--timeout 0` says in LuaRocks."""
+    for each in (server, tls_server):
+        each.routes["/a"] = lambda handler: handler.reply(200, b"data")
+        assert fetch(each.url("/a"), str(target), timeout=0, verify_tls=False).size == 4

@@ -29,7 +29,7 @@ _PER_SERVER = 16
 class Connections:
     """Opens connections when they are needed, and keeps them for the next request; a context manager.
 
-    `timeout` is for connecting, `stall` for every wait after that. `environment` names proxies as in curl,
+    `timeout` is for connecting, `stall` for every wait after that; 0 is for ever. `environment` names proxies as in curl,
     and by NETRC or HOME the netrc file whose users and passwords are sent to the hosts that it names.
     """
 
@@ -135,7 +135,7 @@ class Connections:
         import urllib3
 
         options: dict[str, Any] = {
-            "timeout": urllib3.Timeout(connect=self.timeout, read=self.stall),
+            "timeout": urllib3.Timeout(connect=self.timeout or None, read=self.stall or None),
             "retries": False,
             "num_pools": _SERVERS,
             "maxsize": _PER_SERVER,
