@@ -68,8 +68,8 @@ def enable(
         values["lua_package_path"],
         values["lua_package_cpath"],
         exports_before={f"KONG_{key.upper()}": now[key] for key in _KEYS} if exports else {},
-        refusals=_refusals(node, facts) if kind == "conf" else (),
-        warnings=_warnings(node, facts, now),
+        refusals=_refusals(node, facts, now) if kind == "conf" else (),
+        warnings=_warnings(node, facts, now) if kind == "conf" else (),
     )
 
 
@@ -164,24 +164,34 @@ def _edit_drop_in(file: FileState | None, variables: Mapping[str, str]) -> tuple
     return (Edit(file.path, file.digest, data, _lines(variables)),) if data != file.data else ()
 
 
-def _refusals(node: Node, facts: NodeFacts) -> tuple[str, ...]:
-    names = [name for key in _KEYS if (name := f"KONG_{key.upper()}") in facts.environment]
-    return tuple(
-        f"{name} is set in the environment of {node.name}'s gateway and beats {node.conf}; "
-        'say where it comes from: enable = "env:FILE" or "systemd:UNIT" in cluster.toml'
-        for name in names
-    )
+def _refusals(node: Node, facts: NodeFacts, now: Mapping[str, str]) -> tuple[str, ...]:
+    """What is set elsewhere, and would beat the file at the gateway's next start."""
+    way_out = 'say where it comes from: enable = "env:FILE" or "systemd:UNIT" in cluster.toml'
+    refused = []
+    for key in _KEYS:
+        name = f"KONG_{key.upper()}"
+        if name in facts.environment:
+            refused.append(f"{name} is set in the environment of {node.name}'s gateway; {way_out}")
+        elif not facts.conf_newer and key in _prepared_otherwise(facts, now):
+            refused.append(
+                f"{node.name}'s gateway was prepared with {key} = {facts.settings[key]}, although "
+                f"{node.conf} has said {now[key]} since before: a variable ({name}) beats the file; {way_out}"
+            )
+    return tuple(refused)
 
 
 def _warnings(node: Node, facts: NodeFacts, now: Mapping[str, str]) -> tuple[str, ...]:
     """What the gateway was last prepared with is not what its configuration says."""
     return tuple(
         f"{node.name}'s gateway was prepared with {key} = {facts.settings[key]}, and {node.conf} says "
-        f"{now[key]}: somebody edited it since, or a variable of the gateway's environment beats it at its "
-        "next start"
-        for key in _KEYS
-        if node.enable == "conf" and key in facts.settings and not _same(facts.settings[key], now[key])
+        f"{now[key]}: somebody edited it since"
+        for key in _prepared_otherwise(facts, now)
+        if facts.conf_newer
     )
+
+
+def _prepared_otherwise(facts: NodeFacts, now: Mapping[str, str]) -> list[str]:
+    return [key for key in _KEYS if key in facts.settings and not _same(facts.settings[key], now[key])]
 
 
 def _same(one: str, other: str) -> bool:

@@ -86,6 +86,8 @@ class NodeFacts(Value):
     """`traditional`, `control_plane`, `data_plane` or `dbless`, from the configuration."""
     settings: Mapping[str, str] = {}
     """Settings that the gateway was last prepared with (`.kong_env`), of those that matter here."""
+    conf_newer: bool = False
+    """The configuration's file has been written since the gateway was prepared."""
     conf: FileState | None = None
     enable_file: FileState | None = None
     """The environment file or systemd drop-in, where `enable` names one."""

@@ -100,6 +100,7 @@ def read_facts(node: Node, output: bytes) -> NodeFacts:
         kong_version=_version(said.first("kong")),
         role=node.role or role_of({**settings, **_own(environment)}),
         settings=settings,
+        conf_newer="conf-newer" in said.values,
         conf=conf,
         enable_file=_file(files, enable_file_of(node)) if enable_file_of(node) else None,
         environment=environment,

@@ -228,7 +228,14 @@ def test_a_variable_that_beats_the_file_is_noticed(gateway):
 
     enabling = enable(node.node, node.probe(), 1, add=["demo"])
 
-    assert "was prepared with plugins = bundled, and" in enabling.warnings[0]
+    assert "was prepared with plugins = bundled, although" in enabling.refusals[0]
+    assert "KONG_PLUGINS" in enabling.refusals[0]
+    os.utime(node.conf)
+    (node.prefix / ".kong_env").touch()
+    os.utime(node.prefix / ".kong_env", (0, 0))
+    enabling = enable(node.node, node.probe(), 1, add=["demo"])
+    assert enabling.refusals == ()
+    assert "somebody edited it since" in enabling.warnings[0]
 
 
 def test_a_variable_of_a_container_is_noticed(gateway):

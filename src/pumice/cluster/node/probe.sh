@@ -10,6 +10,14 @@ say() {
 	printf '@@pumice %s\n' "$*"
 }
 
+# Old workers may serve long connections for hours after a reload; they take no new ones.
+worker() {
+	title=
+	read -r title <"/proc/$1/cmdline"
+	case $title in *'shutting down'*) return ;; esac
+	read -r line <"/proc/$1/stat" && printf '@@pumice worker %s\n' "$line"
+}
+
 say begin 1
 uname=$(uname -snm)
 # The host's name stands in the middle.
@@ -42,12 +50,12 @@ if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
 	read -r children <"/proc/$master/task/$master/children"
 	if [ -n "$children" ]; then
 		for child in $children; do
-			read -r line <"/proc/$child/stat" && say worker "$line"
+			worker "$child"
 		done
 	else
 		for stat in /proc/[0-9]*/stat; do
 			if read -r line <"$stat"; then
-				case ${line##*) } in [A-Za-z]" $master "*) say worker "$line" ;; esac
+				case ${line##*) } in [A-Za-z]" $master "*) worker "${line%% *}" ;; esac
 			fi
 		done
 	fi
@@ -100,6 +108,7 @@ else
 fi
 
 if [ -r "$PREFIX/.kong_env" ]; then
+	[ "$CONF" -nt "$PREFIX/.kong_env" ] && say conf-newer
 	text=$(cat "$PREFIX/.kong_env")
 	set -f
 	IFS='

@@ -2,6 +2,14 @@
 LC_ALL=C
 export LC_ALL
 exec 2>/dev/null </dev/null
+
+# Old workers may serve long connections for hours after a reload; they take no new ones.
+worker() {
+	title=
+	read -r title <"/proc/$1/cmdline"
+	case $title in *'shutting down'*) return ;; esac
+	read -r line <"/proc/$1/stat" && printf '@@pumice worker %s\n' "$line"
+}
 read -r up _ </proc/uptime && printf '@@pumice uptime %s\n' "$up"
 master=
 read -r master <"$PREFIX/pids/nginx.pid"
@@ -12,12 +20,12 @@ children=
 read -r children <"/proc/$master/task/$master/children"
 if [ -n "$children" ]; then
 	for child in $children; do
-		read -r line <"/proc/$child/stat" && printf '@@pumice worker %s\n' "$line"
+		worker "$child"
 	done
 else
 	for stat in /proc/[0-9]*/stat; do
 		if read -r line <"$stat"; then
-			case ${line##*) } in [A-Za-z]" $master "*) printf '@@pumice worker %s\n' "$line" ;; esac
+			case ${line##*) } in [A-Za-z]" $master "*) worker "${line%% *}" ;; esac
 		fi
 	done
 fi
