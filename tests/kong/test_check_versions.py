@@ -1,12 +1,16 @@
 """One check for several gateways: what holds for which of them, told once."""
 
+import io
+import tarfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pumice.kong.check import Report, check
 from pumice.kong.finding import Finding
+from pumice.kong.manual_tar import package_of_tar
 from pumice.kong.package import Package
 from pumice.kong.targets import parse_targets
 
@@ -281,6 +285,21 @@ def test_a_secret_in_a_copied_directory_is_found(demo: Demo, rockspec_with: Chan
     package = demo(rockspec=spec, more={"docs/a/b.txt": f"x\n{key}\n", "docs/plain.md": "fine"})
     item = only(package)
     assert (item.code, item.file, item.line) == ("secret-shipped", "docs/a/b.txt", 2)
+
+
+def test_a_secret_anywhere_in_a_tar_is_found(tmp_path: Path) -> None:
+    files = {
+        "kong/plugins/demo/handler.lua": handler(),
+        "kong/plugins/demo/schema.lua": PLAIN,
+        "doc/notes.txt": "x\nAKIA" + "ABCDEFGHIJKLMNOP",
+    }
+    with tarfile.open(tmp_path / "demo.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    item = only(package_of_tar(str(tmp_path / "demo.tar.gz"), ("linux", "unix")))
+    assert (item.code, item.file, item.line) == ("secret-shipped", "doc/notes.txt", 2)
 
 
 def test_what_does_not_ship_is_not_looked_into(demo: Demo) -> None:

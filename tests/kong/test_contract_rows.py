@@ -139,6 +139,15 @@ HANDLER = [
     ),
     Row("8.1", "returns false", "handler-type", "on plugin 'demo': nil", "return false"),
     Row("8.1", "returns a string", "handler-useless", "", "return 'x'"),
+    Row(
+        "8.1",
+        "returns a string, and the schema has no_consumer",
+        "handler-type",
+        "attempt to index local 'handler'",
+        "return 'x'",
+        "local t = require 'kong.db.schema.typedefs'\n"
+        + PLAIN.replace("fields = { {", "fields = { { consumer = t.no_consumer }, {", 1),
+    ),
 ]
 
 LOADED = [

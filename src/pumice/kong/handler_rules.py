@@ -19,11 +19,20 @@ __all__ = ["cleaned_version", "handler_findings", "line_of", "phases_of", "versi
 
 
 def handler_findings(
-    plugin: str, loaded: Loaded, file: str, source: bytes, gateway: Gateway = NEWEST
+    plugin: str,
+    loaded: Loaded,
+    file: str,
+    source: bytes,
+    gateway: Gateway = NEWEST,
+    *,
+    scoped: bool = False,
 ) -> Iterator[Finding]:
-    """What is wrong with a handler that was loaded without an error; `file` and `source` say where."""
+    """What is wrong with a handler that was loaded without an error; `file` and `source` say where.
+
+    `scoped`: the schema forbids a consumer, route or service, which Kong writes into the handler.
+    """
     if loaded.type != "table":
-        yield _type_finding(plugin, loaded, file)
+        yield _type_finding(plugin, loaded, file, scoped)
         return
     if gateway.demands_version:
         yield from _number_findings(plugin, loaded, file, source)
@@ -41,10 +50,10 @@ def handler_findings(
     yield from _name_findings(plugin, functions, file, source, gateway)
 
 
-def _type_finding(plugin: str, loaded: Loaded, file: str) -> Finding:
+def _type_finding(plugin: str, loaded: Loaded, file: str, scoped: bool) -> Finding:
     """What becomes of a handler that is no table (contract 8.1)."""
     hint = "end the file with 'return' and the table that has PRIORITY, VERSION and the phases"
-    if loaded.type == "string":
+    if loaded.type == "string" and not scoped:
         return finding(
             "handler-useless",
             f"the handler of '{plugin}' returns a string: the node starts, and no phase is ever called",

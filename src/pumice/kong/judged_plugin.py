@@ -13,7 +13,7 @@ from pumice.kong.package_rules import UPVALUES, unlisted_modules
 from pumice.kong.package_sandbox import package_sandbox
 from pumice.kong.sandbox import load_modules
 from pumice.kong.schema_functions import SchemaFunctions
-from pumice.kong.schema_rules import fields_of, schema_findings
+from pumice.kong.schema_rules import fields_of, forbids_a_scope, schema_findings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ class JudgedPlugin:
             yield from schema_findings(name, loaded, file, source, self._gateway, functions)
         if loaded.job.kind != "handler":
             return
-        yield from handler_findings(name, loaded, file, source, self._gateway)
+        schema = self._loaded.get("schema")
+        scoped = schema is not None and forbids_a_scope(schema.value)
+        yield from handler_findings(name, loaded, file, source, self._gateway, scoped=scoped)
         if self._package.rockspec is not None:
             yield from version_findings(name, loaded, self._package.rockspec.version, file, source)
 
@@ -160,9 +162,14 @@ class JudgedPlugin:
     def _require_findings(self, loaded: Loaded) -> Iterator[Finding]:
         for required in loaded.requires:
             if required.origin == "assumed" and required.module not in self._package.c_modules:
+                whose = (
+                    "be Kong Enterprise's own"
+                    if required.module.startswith("kong.")
+                    else "come from a dependency"
+                )
                 yield finding(
                     "module-assumed",
-                    f"{required.module} is taken to come from a dependency; what it does here is unknown",
+                    f"{required.module} is taken to {whose}; what it does here is unknown",
                     file=required.file,
                     line=required.line,
                 )

@@ -10,6 +10,7 @@ from pumice.kong.kong_version import NEWEST
 from pumice.kong.loaded import Opaque
 from pumice.kong.metaschema import judge
 from pumice.kong.metaschema_doubts import doubts
+from pumice.kong.schema_table import NULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pumice.kong.metaschema_doubts import Doubt
     from pumice.kong.schema_functions import SchemaFunctions
 
-__all__ = ["SchemaField", "fields_of", "schema_findings"]
+__all__ = ["SchemaField", "fields_of", "forbids_a_scope", "schema_findings"]
 
 
 _NOT_EVERYWHERE = (
@@ -170,6 +171,14 @@ def _line_of(paths: list[str], source: bytes) -> int | None:
             if len(found) == 1:
                 return source.count(b"\n", 0, found[0].start()) + 1
     return None
+
+
+def forbids_a_scope(schema: object) -> bool:
+    """Whether a schema takes no consumer, route or service: Kong notes that on the handler."""
+    fields = schema.get("fields") if isinstance(schema, dict) else None
+    entries = list(fields.values()) if isinstance(fields, dict) else []
+    scopes = (_entry(entries, name) for name in ("consumer", "route", "service"))
+    return any(isinstance(scope, dict) and scope.get("eq") == NULL for scope in scopes)
 
 
 def fields_of(schema: object) -> tuple[SchemaField, ...]:
