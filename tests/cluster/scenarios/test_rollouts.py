@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fleetkit.claims import has, has_nothing, listed, named_generation, tidy, unharmed
+from fleetkit.claims import has, has_nothing, listed, named_generation, sampled, tidy, unharmed
 from fleetkit.controller import Controller
 from fleetkit.fleet import CONTROL_PLANE, DATA_PLANE, DBLESS, TRADITIONAL, Fleet, FleetNode
 from fleetkit.plugins import NAME
@@ -108,6 +110,27 @@ def test_control_planes_go_first_and_data_planes_first_on_the_way_back(
         assert place == (0 if order == "first" else 2), proved
 
 
+def test_data_planes_get_their_configuration_all_the_way_up_and_down(
+    fleet: Fleet, controller: Controller, plugin: Plugin, tmp_path: Path
+) -> None:
+    """A control plane serves no data plane whose plugin is newer than its own: the order depends on the way."""
+    fleet.start([CONTROL_PLANE, DATA_PLANE, DATA_PLANE])
+    entity = tmp_path / "entity.json"
+    entity.write_text(json.dumps({"name": NAME, "config": {}}), encoding="utf-8")
+    one, two = plugin("1.0.0"), plugin("1.1.0")
+    controller.run("ship", one, "--to", fleet.toml, "--entity", entity).ok()
+    seen: set[str] = set()
+    with sampled(lambda: seen.update(_sync_states(fleet))):
+        controller.run("ship", two, "--to", fleet.toml).ok()
+        has(fleet, two, "1.1.0")
+        controller.run("cluster", "rollback", "--to", fleet.toml).ok()
+        has(fleet, one, "1.0.0")
+        controller.run("ship", two, "--to", fleet.toml).ok()
+        controller.run("ship", one, "--to", fleet.toml).ok()
+        has(fleet, one, "1.0.0")
+    assert seen == {"normal"}
+
+
 def test_a_data_plane_that_lags_is_waited_for(fleet: Fleet, controller: Controller, plugin: Plugin) -> None:
     fleet.start([CONTROL_PLANE, DATA_PLANE], lag={1: 3.0})
     source = plugin("1.0.0")
@@ -140,6 +163,14 @@ def test_a_running_gateway_that_was_never_prepared_by_us_keeps_its_own_settings(
     assert named_generation(node) == 1
     assert "/srv/ours/?.lua" in node.setting("lua_package_path")
     assert node.loaded_version() == "1.0.0"
+
+
+def _sync_states(fleet: Fleet) -> set[str]:
+    """Of the data planes that the control plane in the first place knows; nothing while it reloads."""
+    try:
+        return {plane["sync_status"] for plane in fleet[0].admin("/clustering/data-planes")["data"]}
+    except (OSError, http.client.HTTPException):
+        return set()
 
 
 def _reset(fleet: Fleet) -> None:

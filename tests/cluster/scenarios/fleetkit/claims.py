@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from fleetkit.fleet import DATA_PLANE, FleetNode
@@ -95,3 +97,21 @@ def eventually(claim: Callable[[], object], seconds: float = 8.0) -> None:
     while not claim():
         assert time.monotonic() < end, "it did not come true"
         time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def sampled(look: Callable[[], object], every: float = 0.03) -> Iterator[None]:
+    """Looks again and again while the body runs."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(every):
+            look()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)
