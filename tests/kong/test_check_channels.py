@@ -4,10 +4,17 @@ from collections.abc import Callable
 
 import pytest
 
+from pumice.errors import CheckError
+from pumice.kong.channel_plugin import ChannelPlugin
+from pumice.kong.channel_rules import channel_report
 from pumice.kong.check import Report, check
 from pumice.kong.finding import Finding
+from pumice.kong.helm import helm_texts
+from pumice.kong.operator import operator_texts
 from pumice.kong.package import Package
-from pumice.kong.targets import CHANNELS, parse_targets
+from pumice.kong.plugin import find_plugins
+from pumice.kong.plugin_files import PluginFiles
+from pumice.kong.targets import CHANNELS, Targets, parse_targets
 
 Demo = Callable[..., Package]
 Changed = Callable[..., str]
@@ -284,3 +291,25 @@ def test_a_rock_is_asked_for_what_every_gateway_brings(demo: Demo, rockspec_with
     package = demo(schema=PLAIN, rockspec=spec)
     assert of_channel("helm", package, "kong@3.9") == []
     assert [item.code for item in of_channel("helm", package, "kong@3.4,kong@3.9")] == ["channel-needs"]
+
+
+@pytest.mark.parametrize("what", dict.fromkeys(what for what, _, _ in CELLS), ids=lambda what: str(what)[:15])
+def test_what_is_refused_is_what_cannot_be_packed(demo: Demo, rockspec_with: Changed, what: object) -> None:
+    """`check` and `pack` agree on the forms that pack refuses to write."""
+    package = variant(what, demo, rockspec_with)
+    plugins = find_plugins(package.modules)
+    (subject,) = (ChannelPlugin.of(package, plugin, None, Targets()) for plugin in plugins)
+    needs = (*subject.elsewhere, *subject.c_modules, *subject.rocks)
+    files = PluginFiles(subject.name, "1.0.0-1", dict(sorted(subject.files.items())), needs)
+    writers: dict[str, Callable[[], object]] = {
+        "helm": lambda: helm_texts((files,)),
+        "operator": lambda: operator_texts(files, "registry.local/demo:1.0.0"),
+    }
+    _, verdicts = channel_report(package, plugins, (), Targets(channels=tuple(writers)))
+    for verdict in verdicts:
+        try:
+            writers[verdict.channel]()
+        except CheckError:
+            assert not verdict.ok, verdict.channel
+        else:
+            assert verdict.ok, verdict.channel
