@@ -212,6 +212,21 @@ def test_without_the_extra_the_error_names_it(engine, monkeypatch):
     assert caught.value.hint == "pip install 'pumice[cluster]'"
 
 
+def test_a_low_limit_of_open_files_is_raised_as_far_as_it_may():
+    program = textwrap.dedent("""
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (80, 4096))
+        from pumice.cluster.address import Address
+        from pumice.cluster.engine import Engine
+        from pumice.cluster.inventory import Node
+        nodes = [Node(f"n{number}", Address("local")) for number in range(40)]
+        with Engine({"PATH": "/usr/bin:/bin"}) as engine:
+            answers = engine.map(lambda connection: connection.run("sleep 0.3").code, engine.connect(nodes))
+        assert set(answers.values()) == {0}, answers
+        """)
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 @pytest.mark.peer
 @pytest.mark.sweep
 def test_two_hundred_nodes_take_little_memory_and_give_every_descriptor_back(fleet, environment):

@@ -27,6 +27,9 @@ __all__ = ["Engine"]
 T = TypeVar("T")
 U = TypeVar("U")
 
+_FILES_A_NODE = 8
+"""File descriptors: a connection, the pipes of a program, and a stream to the gateway."""
+
 
 class Engine:
     """Connections to many nodes, and work on all of them in parallel.
@@ -57,6 +60,7 @@ class Engine:
         Raises PumiceError when no node can be reached for a reason of this machine's.
         """
         wanted = list(nodes)
+        _allow_files(_FILES_A_NODE * len(wanted))
         by_ssh = [node for node in wanted if node.address.scheme == "ssh"]
         reached: dict[str, Connection | PumiceError] = self._by_ssh(by_ssh) if by_ssh else {}
         others = {node.name: node for node in wanted if node.address.scheme != "ssh"}
@@ -173,3 +177,14 @@ class Engine:
             self._ssh[0].serve_again()
         self._programs.serve_again()
         self._stopped.clear()
+
+
+def _allow_files(count: int) -> None:
+    """Raise this process's own limit of open files, as far as the system lets it, when it is too low."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
