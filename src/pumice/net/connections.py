@@ -29,8 +29,9 @@ _PER_SERVER = 16
 class Connections:
     """Opens connections when they are needed, and keeps them for the next request; a context manager.
 
-    `timeout` is for connecting, `stall` for every wait after that; 0 is for ever. `environment` names proxies as in curl,
-    and by NETRC or HOME the netrc file whose users and passwords are sent to the hosts that it names.
+    `timeout` is for connecting, `stall` for every wait after that; 0 is for ever. `environment` names proxies
+    as in curl, and by NETRC or HOME the netrc file whose users and passwords are sent to the hosts that it
+    names.
     """
 
     __slots__ = (
