@@ -53,7 +53,7 @@ def test_renames_come_before_what_takes_their_place(tmp_path):
     assert kinds[:3] == [Move, Put, Delete]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sets(st.sampled_from(NAMES)),
     st.lists(

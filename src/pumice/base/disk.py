@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "copy_file",
     "copy_into",
+    "forget",
     "make_directories",
     "random_name",
     "remove_if_empty",
@@ -107,7 +108,7 @@ def write_atomic(path: str, data: bytes, mode: int = 0o644) -> None:
                 os.close(descriptor)
             os.rename(temporary, path)
         except BaseException:
-            _forget(temporary)
+            forget(temporary)
             raise
         sync_directory(directory)
     except OSError as error:
@@ -163,7 +164,7 @@ def copy_file(source: str, target: str, mode: int = 0o644) -> None:
         try:
             copy_into(output, source)
         except BaseException:
-            _forget(target)
+            forget(target)
             raise
         finally:
             os.close(output)
@@ -222,7 +223,7 @@ def remove_tree(path: str) -> None:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
                     else:
-                        _forget(entry.path)
+                        forget(entry.path)
         for directory in reversed(order):
             try:
                 os.rmdir(directory)
@@ -242,7 +243,8 @@ def _listing(directory: str) -> os._ScandirIterator[str]:
     return os.scandir(directory)
 
 
-def _forget(path: str) -> None:
+def forget(path: str) -> None:
+    """Nothing is at `path`: a file that is there goes away. Raises OSError."""
     try:
         os.unlink(path)
     except FileNotFoundError:

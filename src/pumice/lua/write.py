@@ -12,6 +12,7 @@ a line feed, as in LuaRocks.
 from __future__ import annotations
 
 from pumice.errors import LuaDataError
+from pumice.lua import KEYWORDS
 from pumice.lua.data import lua_type
 
 TYPE_CHECKING = False
@@ -27,12 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["format_globals", "format_module", "format_value", "quote"]
 
 _INDENT = "   "
-# fmt: off
-_KEYWORDS = frozenset((
-    "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in",
-    "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
-))
-# fmt: on
 _ESCAPES = {0: "\\000", 34: '\\"', 92: "\\\\"}
 _WITH_INTEGERS = ("5.3", "5.4", "5.5")
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
@@ -168,7 +163,7 @@ def _sort_key(key: LuaKey) -> tuple[int, float, bytes]:
 
 
 def _is_plain(key: LuaKey) -> bool:
-    return isinstance(key, str) and key.isascii() and key.isidentifier() and key not in _KEYWORDS
+    return isinstance(key, str) and key.isascii() and key.isidentifier() and key not in KEYWORDS
 
 
 def _escaped(text: str, lua: str) -> str:

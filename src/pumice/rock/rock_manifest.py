@@ -7,6 +7,7 @@ read, deployed and deleted by these names.
 from __future__ import annotations
 
 from pumice.errors import LuaDataError, ManifestError
+from pumice.lua import KEYWORDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["empty_directories", "md5_hex", "read_rock_manifest", "rock_manifest_bytes", "rock_manifest_of"]
 
 _HEX = frozenset("0123456789abcdefABCDEF")
-_KEYWORDS = frozenset(
-    (
-        *("and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in"),
-        *("local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"),
-    )
-)
 _DEEPEST = 100
 _LONGEST_NAME = 255
 _HINT = "the rock is damaged, or made to do harm; do not install it"
@@ -148,7 +143,7 @@ def _read_canonical(text: str) -> dict[str, str] | None:
             key = key[2:-2]
             if '"' in key:
                 return None
-        elif not (key.isascii() and key.isidentifier()) or key in _KEYWORDS:
+        elif not (key.isascii() and key.isidentifier()) or key in KEYWORDS:
             return None
         if _name_problem(key):
             return None

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import stat
 
+from pumice.base.disk import remove_if_empty
 from pumice.errors import TreeError
-from pumice.tree.journal import Removed
+from pumice.tree.journal import Removed, inside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pumice.tree.effect import Effect
 
-__all__ = ["Directories"]
+__all__ = ["Directories", "prune"]
 
 
 class Directories:
@@ -64,3 +67,15 @@ class Directories:
                     elif self._effect.files.get(entry.path, entry) is not None:
                         raise TreeError(f"cannot write {path}: a directory with other files is in the way")
         return found[::-1]
+
+
+def prune(prunes: Sequence[tuple[str, str]]) -> list[str]:
+    """What is empty is gone, up to each stop; gives the directories that lost a name. Raises OSError."""
+    touched: dict[str, None] = {}
+    for path, stop in prunes:
+        at = path
+        while at != stop and inside(at, (stop,)) and remove_if_empty(at):
+            touched.pop(at, None)
+            at = os.path.dirname(at)
+            touched[at] = None
+    return [directory for directory in touched if os.path.isdir(directory)]

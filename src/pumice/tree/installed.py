@@ -10,7 +10,6 @@ from pumice.rock.rock import Rock, RockFile
 from pumice.rock.rock_manifest import md5_hex, read_rock_manifest
 from pumice.rock.rockspec import load_rockspec
 from pumice.tree import layout
-from pumice.tree.view import walk_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,13 +59,10 @@ def open_installed(tree: TreeSpec, name: str, version: str, platforms: Sequence[
 
 def _empty_directories(directory: str) -> tuple[str, ...]:
     """Those of a rock's own directory in which there is nothing."""
-    files, directories = walk_files(directory)
-    filled = {os.path.dirname(path) for path in (*files, *directories)}
-    return tuple(
-        path
-        for path in directories
-        if path not in filled and path.partition("/")[0] not in layout.DEPLOYED_SECTIONS
+    found = (
+        place[len(directory) + 1 :] for place, below, files in os.walk(directory) if not (below or files)
     )
+    return tuple(sorted(each for each in found if each.partition("/")[0] not in layout.DEPLOYED_SECTIONS))
 
 
 def _file(tree: TreeSpec, rock: tuple[str, str], section: str, path: str, md5: str) -> RockFile | None:

@@ -7,9 +7,7 @@ proportional to the tree is reading, checking and writing the one file, some mil
 from __future__ import annotations
 
 from pumice.base.value import Value
-from pumice.errors import DataError, ManifestError
-from pumice.rock.constraint import Constraint
-from pumice.rock.dependency import Dependency
+from pumice.errors import ManifestError
 from pumice.rock.version import newest_first, parse_version
 from pumice.tree.layout import manifest_path
 from pumice.tree.manifest_table import NotCanonical, parse_table, table_keys, table_text
@@ -22,13 +20,12 @@ if TYPE_CHECKING:
     from pumice.base.config import TreeSpec
     from pumice.base.progress import Progress
     from pumice.lua.data import LuaTable, LuaValue
+    from pumice.rock.dependency import Dependency
 
 __all__ = ["RockEntry", "TreeManifest", "read_tree_manifest"]
 
 _EMPTY = b"commands = {}\ndependencies = {}\nmodules = {}\nrepository = {}\n"
-_HINT = "`pumice repair` writes the manifest anew from what is installed."
 _INDEX_AFTER = 3
-_LARGE = 300_000
 
 
 class RockEntry(Value):
@@ -68,7 +65,9 @@ class TreeManifest:
         try:
             return cls(CanonicalText(data), name)
         except NotCanonical:
-            return cls(_rewritten(data, name), name)
+            from pumice.tree.manifest_rewrite import rewritten
+
+            return cls(rewritten(data, name), name)
 
     @classmethod
     def empty(cls, name: str = "manifest", *, rebuilt: bool = False) -> TreeManifest:
@@ -132,13 +131,17 @@ class TreeManifest:
 
     def dependencies(self, name: str, version: str) -> tuple[Dependency, ...] | None:
         """What the rockspec of an installed rock asks for, Lua included; None if the manifest is silent."""
-        return _dependencies(self._needs_of(name).get(version))
+        from pumice.tree.manifest_dependencies import read_dependencies
+
+        return read_dependencies(self._needs_of(name).get(version))
 
     def all_dependencies(self) -> Iterator[tuple[str, str, tuple[Dependency, ...]]]:
         """(name, version, dependencies) of every rock whose dependencies are known, sorted by name.
 
         Entries of the same text are parsed once; most rocks of a tree ask for the same few things.
         """
+        from pumice.tree.manifest_dependencies import read_dependencies
+
         parsed: dict[bytes, LuaTable] = {}
         for name in sorted({*self._dependencies.keys(), *self._needs}):
             if name not in self._needs:
@@ -149,7 +152,7 @@ class TreeManifest:
             else:
                 versions = self._needs[name]
             for version in newest_first(key for key in versions if isinstance(key, str)):
-                found = _dependencies(versions[version])
+                found = read_dependencies(versions[version])
                 if found is not None and self.has(name, version):
                     yield name, version, found
 
@@ -218,8 +221,10 @@ class TreeManifest:
 
     def set_dependencies(self, name: str, version: str, dependencies: Iterable[Dependency]) -> None:
         """Enter what the rockspec of an installed rock asks for, Lua included."""
+        from pumice.tree.manifest_dependencies import dependency_table
+
         self._needs_of(name)[version] = {
-            number: _persisted(dependency) for number, dependency in enumerate(dependencies, 1)
+            number: dependency_table(dependency) for number, dependency in enumerate(dependencies, 1)
         }
         self._dirty.add(("dependencies", name))
         self._index_again(name)
@@ -353,42 +358,10 @@ def read_tree_manifest(
         try:
             return TreeManifest.parse(data, path)
         except ManifestError as error:
-            progress.message("warning", f"{error.message}. {_HINT}")
+            progress.message("warning", f"{error.message}. {error.hint}")
     from pumice.tree.rebuild import scan_tree
 
     return scan_tree(tree, platforms, progress)
-
-
-def _rewritten(data: bytes, name: str) -> CanonicalText:
-    """A manifest in any layout, evaluated as the Lua that it is and written anew. Raises ManifestError."""
-    from pumice.lua.data import MANIFEST, ROCKSPEC, evaluate
-    from pumice.lua.write import format_globals
-
-    try:
-        found = evaluate(data, name, limits=MANIFEST if len(data) > _LARGE else ROCKSPEC).globals
-    except DataError as error:
-        raise ManifestError(f"Failed loading manifest for {name}: {error.message}", hint=_HINT) from error
-    sections: LuaTable = {}
-    for section in ("commands", "dependencies", "modules", "repository"):
-        table = found.get(section)
-        if table is None and section == "dependencies":
-            table = {}
-        if not isinstance(table, dict) or not all(
-            isinstance(key, str) and isinstance(value, dict) for key, value in table.items()
-        ):
-            raise ManifestError(
-                f"Error checking manifest: {name} has no table '{section}' of the right form", hint=_HINT
-            )
-        sections[section] = table
-    if _has_line_break(sections):
-        raise ManifestError(f"Error checking manifest: {name} has names with line breaks", hint=_HINT)
-    return CanonicalText(format_globals(sections).encode("utf-8", "surrogateescape"), checked=True)
-
-
-def _has_line_break(value: LuaValue) -> bool:
-    if isinstance(value, str):
-        return "\n" in value or "\r" in value
-    return isinstance(value, dict) and any(_has_line_break(part) for item in value.items() for part in item)
 
 
 def _split(identifier: str) -> tuple[str, str]:
@@ -419,53 +392,3 @@ def _names_in(versions: LuaTable) -> set[str]:
                 if isinstance(name, str):
                     names.add(name)
     return names
-
-
-def _persisted(dependency: Dependency) -> LuaTable:
-    """A dependency as the manifest has it: parsed, with numbers."""
-    constraints: LuaTable = {}
-    for number, constraint in enumerate(dependency.constraints, 1):
-        version: LuaTable = dict(enumerate(constraint.version.components, 1))
-        if constraint.version.revision is not None:
-            version["revision"] = constraint.version.revision
-        version["string"] = constraint.version.text
-        entry: LuaTable = {"op": constraint.op, "version": version}
-        if constraint.no_upgrade:
-            entry["no_upgrade"] = True
-        constraints[number] = entry
-    table: LuaTable = {"name": dependency.name, "constraints": constraints}
-    if dependency.namespace is not None:
-        table["namespace"] = dependency.namespace
-    return table
-
-
-def _dependencies(table: LuaValue) -> tuple[Dependency, ...] | None:
-    if not isinstance(table, dict):
-        return None
-    found = []
-    for number in range(1, len(table) + 1):
-        dependency = _dependency(table.get(number))
-        if dependency is None:
-            return None
-        found.append(dependency)
-    return tuple(found)
-
-
-def _dependency(table: LuaValue) -> Dependency | None:
-    """The dependency that a part of the manifest writes; None if it makes no sense."""
-    name = table.get("name") if isinstance(table, dict) else None
-    if not isinstance(table, dict) or not isinstance(name, str):
-        return None
-    listed = table.get("constraints")
-    constraints = []
-    for entry in listed.values() if isinstance(listed, dict) else ():
-        if not isinstance(entry, dict):
-            return None
-        op, version = entry.get("op"), entry.get("version")
-        text = version.get("string") if isinstance(version, dict) else version
-        if not isinstance(op, str) or not isinstance(text, str):
-            return None
-        constraints.append(Constraint(op, parse_version(text), entry.get("no_upgrade") is True))
-    namespace = table.get("namespace")
-    dependency = Dependency(name, namespace if isinstance(namespace, str) else None, tuple(constraints), "")
-    return dependency.replace(text=str(dependency))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 from pumice.base.disk import (
-    copy_into,
+    forget,
     make_directories,
     remove_if_empty,
     start_writing,
@@ -19,11 +18,11 @@ from pumice.base.disk import (
 )
 from pumice.base.signals import Deferred
 from pumice.errors import DiskError, PumiceError, TreeError
-from pumice.tree.directories import Directories
+from pumice.tree.directories import Directories, prune
 from pumice.tree.effect import Kept, effect_of
 from pumice.tree.journal import Deleted, Journal, Made, Placed, Removed, decode, encode, inside
 from pumice.tree.lock import PRIVATE
-from pumice.tree.steps import Put
+from pumice.tree.staging import AREAS, Areas, keep, write_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ __all__ = ["commit", "pending", "recover"]
 
 _UNDO = "undo"
 _FINISH = "finish"
-_AREAS = "areas"
-_NO_LINKS = (errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EACCES)
 
 
 def commit(
@@ -69,7 +66,7 @@ def commit(
         if before_finish is not None:
             before_finish()
         try:
-            _prune(effect.prunes)
+            prune(effect.prunes)
         except OSError as error:
             raise translate(error, f"change {root}") from error
         return
@@ -117,7 +114,7 @@ def recover(root: str, *, directories: Sequence[str] = ()) -> str | None:
         raise translate(error, f"read {private}") from error
     if names == ["lock"] or not names:
         return None
-    state = next((name for name in (_FINISH, _UNDO, _AREAS) if name in names), None)
+    state = next((name for name in (_FINISH, _UNDO, AREAS) if name in names), None)
     try:
         with Deferred():
             transaction = _Transaction(root, directories)
@@ -164,7 +161,7 @@ class _Transaction:
     files; the journal names them, and `areas` names them while there is no journal yet.
     """
 
-    __slots__ = ("_areas", "_devices", "_made", "_places", "_private", "_synced", "journal", "root")
+    __slots__ = ("_areas", "_places", "_private", "_synced", "journal", "root")
 
     def __init__(self, root: str, directories: Sequence[str]) -> None:
         self.root = root
@@ -173,10 +170,8 @@ class _Transaction:
             root,
             *(place for place in directories if not inside(place, (root,)) and place != root),
         )
-        self._areas = [self._private]
-        self._devices: dict[str, int] = {}
+        self._areas = Areas(root, self._places)
         self._synced: list[str] = []
-        self._made: list[str] = []
         self.journal = Journal((self._private,), ())
 
     def stage(self, effect: Effect) -> None:
@@ -186,7 +181,7 @@ class _Transaction:
                 raise TreeError(f"refusing to write {path}: it is outside of the tree {self.root}")
         if not os.path.isdir(self._private):
             make_directories(self._private)
-        areas = {path: self._area(path) for path in effect.files}
+        areas = {path: self._areas.of(path) for path in effect.files}
         directories = Directories(effect)
         early: list[Operation] = []
         late: list[Operation] = []
@@ -197,22 +192,25 @@ class _Transaction:
             before = effect.before.get(path)
             kept = before is not None and not stat.S_ISDIR(before.st_mode)
             if kept:
-                self._keep(path, f"{self._areas[area]}/o{number}")
+                self._keep(path, f"{self._areas.paths[area]}/o{number}")
             if file is None:
                 (early if path in directories.replaced else late).append(Deleted(path, area, number))
                 continue
-            target = f"{self._areas[area]}/n{number}"
+            target = f"{self._areas.paths[area]}/n{number}"
             if isinstance(file, Kept):
                 self._keep(file.origin, target)
                 status = os.lstat(target)
             else:
-                status = self._write(file, target)
+                self._synced.append(target)
+                status = write_new(file, target)
             placed.append(Placed(path, area, number, status.st_size, status.st_mtime_ns, kept))
             if before is not None and not kept:
                 removed += directories.emptied(path)
                 early += [late.pop(late.index(each)) for each in late[:] if inside(each.path, (path,))]
         made = [Made(path) for path in directories.missing]
-        self.journal = Journal(tuple(self._areas), (*early, *removed, *made, *placed, *late), effect.prunes)
+        self.journal = Journal(
+            tuple(self._areas.paths), (*early, *removed, *made, *placed, *late), effect.prunes
+        )
 
     def prepare(self) -> None:
         """State 2. Raises OSError."""
@@ -223,12 +221,12 @@ class _Transaction:
             start_writing(descriptor)
         finally:
             os.close(descriptor)
-        if len(self._areas) > 1:  # more than one file system
+        if self._areas.several:
             for path in (*self._synced, draft):
                 sync_file(path)
         else:
             sync_all([*self._synced, draft], [])
-        for area in self._areas[1:]:
+        for area in self._areas.paths[1:]:
             sync_directory(area)
             sync_directory(os.path.dirname(area))
         os.rename(draft, os.path.join(self._private, _UNDO))
@@ -256,14 +254,14 @@ class _Transaction:
 
     def finish(self) -> None:
         """State 5: what `record` promised. Raises OSError."""
-        for directory in _prune(self.journal.prunes):
+        for directory in prune(self.journal.prunes):
             sync_directory(directory)
         for operation in self.journal.operations:
             if isinstance(operation, Deleted) or (isinstance(operation, Placed) and operation.kept):
-                _forget(self._file("o", operation))
-        self._leave_areas()
-        _forget(os.path.join(self._private, _UNDO))
-        _forget(os.path.join(self._private, _FINISH))
+                forget(self._file("o", operation))
+        self._areas.leave()
+        forget(os.path.join(self._private, _UNDO))
+        forget(os.path.join(self._private, _FINISH))
 
     def abandon(self, error: BaseException) -> None:
         """Back to the beginning after `error`, from any state before 5. Raises DiskError if that fails."""
@@ -302,20 +300,20 @@ class _Transaction:
                     if os.path.isdir(operation.path):
                         os.chmod(operation.path, operation.mode)
         self._sync_directories()
-        _forget(os.path.join(self._private, _UNDO))
+        forget(os.path.join(self._private, _UNDO))
 
     def tidy(self) -> None:
         """No staged file, draft or area is left; only without journal. Raises OSError."""
-        self._leave_areas()
-        for directory in reversed(self._made):
+        self._areas.leave()
+        for directory in reversed(self._areas.made):
             remove_if_empty(directory)
         try:
             names = os.listdir(self._private)
         except FileNotFoundError:
             return
         for name in names:
-            if name in ("draft", _AREAS) or (name[:1] in "no" and name[1:].isdigit()):
-                _forget(os.path.join(self._private, name))
+            if name in ("draft", AREAS) or (name[:1] in "no" and name[1:].isdigit()):
+                forget(os.path.join(self._private, name))
 
     def resume(self, path: str) -> None:
         """Take up the transaction whose journal is at `path`. Raises TreeError and OSError."""
@@ -323,14 +321,14 @@ class _Transaction:
         with open(descriptor, "rb") as file:
             owner = os.fstat(descriptor).st_uid
             self.journal = decode(file.read(), self.root, self._places)
-        self._areas = list(self.journal.areas)
+        self._areas.paths = list(self.journal.areas)
         if owner not in (0, os.geteuid()):
             self._distrust(owner)
 
     def changing(self, error: OSError) -> str:
         """What was being done, for a message: with the file, where it says more than the tree."""
         at = error.filename2 or error.filename
-        if isinstance(at, str) and inside(at, self._places) and not inside(at, self._areas):
+        if isinstance(at, str) and inside(at, self._places) and not inside(at, self._areas.paths):
             return f"change {at}"
         return f"change {self.root}"
 
@@ -346,41 +344,9 @@ class _Transaction:
                     hint="have that user run any pumice command that changes the tree",
                 )
 
-    def _write(self, file: Put, target: str) -> os.stat_result:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode & 0o777)
-        try:
-            self._synced.append(target)
-            if file.content.path is not None:
-                copy_into(descriptor, file.content.path)
-            else:
-                write_all(descriptor, file.content.read())
-            start_writing(descriptor)
-            return os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-
     def _keep(self, path: str, name: str) -> None:
-        """What is at `path` has a second name, which no change of `path` touches. Raises OSError."""
-        try:
-            os.link(path, name, follow_symlinks=False)
-            return
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-        status = os.lstat(path)
-        if stat.S_ISLNK(status.st_mode):
-            os.symlink(os.readlink(path), name)
-        elif stat.S_ISREG(status.st_mode):
-            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                copy_into(descriptor, path)
-                os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
-                os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
-            finally:
-                os.close(descriptor)
+        if keep(path, name):
             self._synced.append(name)
-        else:
-            raise TreeError(f"{path} is in the way: it is not a file")
 
     def _restore(self, operation: Placed | Deleted) -> None:
         """The backup is at its path again, unless something else was put there since."""
@@ -401,7 +367,7 @@ class _Transaction:
         os.rename(backup, operation.path)
 
     def _file(self, kind: str, operation: Placed | Deleted) -> str:
-        return f"{self._areas[operation.area]}/{kind}{operation.number}"
+        return f"{self._areas.paths[operation.area]}/{kind}{operation.number}"
 
     def _sync_directories(self) -> None:
         """The names that the operations changed are on the disk."""
@@ -411,68 +377,11 @@ class _Transaction:
             if isinstance(operation, Made | Removed):
                 touched[operation.path] = None
         present = [path for path in touched if os.path.isdir(path)]
-        if len(self._areas) > 1:  # more than one file system
+        if self._areas.several:
             for path in present:
                 sync_directory(path)
         else:
             sync_all([], present)
-
-    def _area(self, path: str) -> int:
-        """The number of the area on the file system of `path`; made if there is none yet. Raises OSError."""
-        place = next(place for place in self._places if inside(path, (place,)))
-        if place != self.root:
-            at = place
-        else:
-            device = self._device(self.root)
-            at = os.path.dirname(path)
-            while self._device(at) < 0:
-                at = os.path.dirname(at)
-            if self._device(at) == device:
-                return 0
-            while self._device(os.path.dirname(at)) == self._device(at):
-                at = os.path.dirname(at)
-        area = os.path.join(at, PRIVATE)
-        if area not in self._areas:
-            self._areas.append(area)
-            self._announce()
-            self._made += make_directories(area)
-        return self._areas.index(area)
-
-    def _device(self, directory: str) -> int:
-        """The file system that a directory is on; -1 when it is not there."""
-        device = self._devices.get(directory)
-        if device is None:
-            try:
-                device = os.stat(directory).st_dev
-            except (FileNotFoundError, NotADirectoryError):
-                device = -1
-            self._devices[directory] = device
-        return device
-
-    def _announce(self) -> None:
-        """`areas` names the areas elsewhere, before there is anything in them."""
-        draft = os.path.join(self._private, "draft")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
-            write_all(descriptor, encode(Journal(tuple(self._areas), ()), self.root))
-        finally:
-            os.close(descriptor)
-        sync_file(draft)
-        os.rename(draft, os.path.join(self._private, _AREAS))
-
-    def _leave_areas(self) -> None:
-        """Nothing of ours is in the areas elsewhere."""
-        for area in self._areas[1:]:
-            try:
-                names = os.listdir(area)
-            except FileNotFoundError:
-                continue
-            for name in names:
-                if name[:1] in "no" and name[1:].isdigit():
-                    _forget(os.path.join(area, name))
-            remove_if_empty(area)
-        if len(self._areas) > 1:
-            _forget(os.path.join(self._private, _AREAS))
 
 
 def _is_placed(operation: Placed) -> bool:
@@ -482,22 +391,3 @@ def _is_placed(operation: Placed) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return (there.st_size, there.st_mtime_ns) == (operation.size, operation.mtime)
-
-
-def _prune(prunes: Sequence[tuple[str, str]]) -> list[str]:
-    """Remove what is empty; gives the directories that lost a name."""
-    touched: dict[str, None] = {}
-    for path, stop in prunes:
-        at = path
-        while at != stop and inside(at, (stop,)) and remove_if_empty(at):
-            touched.pop(at, None)
-            at = os.path.dirname(at)
-            touched[at] = None
-    return [directory for directory in touched if os.path.isdir(directory)]
-
-
-def _forget(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
