@@ -1,6 +1,9 @@
 """Section 4.11 of the Kong contract, cell by cell: what each channel takes, and what it says of the rest."""
 
+import io
+import tarfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from pumice.kong.channel_rules import channel_report
 from pumice.kong.check import Report, check
 from pumice.kong.finding import Finding
 from pumice.kong.helm import helm_texts
+from pumice.kong.manual_tar import package_of_tar
 from pumice.kong.operator import operator_texts
 from pumice.kong.package import Package
 from pumice.kong.plugin import find_plugins
@@ -30,7 +34,7 @@ ENTITIES = (
 ELSEWHERE = '["demo.util"] = "util.lua" } }'
 
 
-def handler(body: str, before: str = "") -> str:
+def handler(body: str = "", before: str = "") -> str:
     return f'{before}\nlocal D = {{ PRIORITY = 1, VERSION = "1.0.0" }}\n{body}\nreturn D'
 
 
@@ -313,3 +317,48 @@ def test_what_is_refused_is_what_cannot_be_packed(demo: Demo, rockspec_with: Cha
             assert not verdict.ok, verdict.channel
         else:
             assert verdict.ok, verdict.channel
+
+
+def test_each_plugin_of_a_rock_has_its_own_verdict(demo: Demo, rockspec_with: Changed) -> None:
+    listed = (
+        '["kong.plugins.other.handler"] = "other/handler.lua", ["kong.plugins.other.schema"] = "other/schema.lua",'
+        '["kong.plugins.other.api"] = "other/api.lua" } }'
+    )
+    more = {
+        "other/handler.lua": handler(),
+        "other/schema.lua": PLAIN.replace("demo", "other"),
+        "other/api.lua": "return {}",
+    }
+    package = demo(schema=PLAIN, rockspec=rockspec_with(("} }", listed)), more=more)
+    report = on("konnect-hybrid", package)
+    assert {each.plugin: each.ok for each in report.channels} == {"demo": True, "other": False}
+    (item,) = [item for item in report.findings if item.is_error]
+    assert (item.code, item.file) == ("channel-entities", "other/api.lua")
+
+
+def test_an_archive_without_a_rockspec_is_judged_for_every_channel(tmp_path: Path) -> None:
+    path = tmp_path / "demo.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in (("handler", handler()), ("schema", PLAIN), ("util", "return {}")):
+            member = tarfile.TarInfo(f"kong/plugins/demo/{name}.lua")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    report = on(",".join(CHANNELS), package_of_tar(str(path), ("linux", "unix")))
+    assert {each.channel for each in report.channels if not each.ok} == {"operator", "streaming"}
+
+
+@pytest.mark.parametrize(
+    "what", ["no handler", "no schema", "a broken handler", "a broken schema", "no plugin"]
+)
+def test_what_is_broken_is_judged_all_the_same(demo: Demo, rockspec_with: Changed, what: str) -> None:
+    spec = rockspec_with()
+    package = {
+        "no handler": lambda: demo(handler=None, schema=PLAIN),
+        "no schema": lambda: demo(schema=None),
+        "a broken handler": lambda: demo(handler="x = = 1", schema=PLAIN),
+        "a broken schema": lambda: demo(schema="return 5"),
+        "no plugin": lambda: demo(rockspec=spec.replace("kong.plugins.demo", "demo")),
+    }[what]()
+    report = on(",".join([*CHANNELS, "kong@>=2.8", "enterprise"]), package)
+    assert report.ok is False or what == "no plugin"
+    assert len(report.channels) == (0 if what == "no plugin" else len(CHANNELS))
