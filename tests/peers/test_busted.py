@@ -121,7 +121,9 @@ def test_every_command_of_workflow_and_readme_works(write: Write, tmp_path: Path
         "HOME": str(home),
         "PATH": f"{home}:{PLACES}",
         "PUMICE_CACHE": f"{home}/cache",
+        "LUAROCKS_CONFIG": f"{home}/config.lua",
     }
+    (home / "config.lua").write_text(f'rocks_trees = {{ {{ name = "user", root = "{home}/tree" }} }}\n')
     (home / "pumice").write_text(f'#!/bin/sh\nexec {sys.executable} -m pumice "$@"\n')
     (home / "pumice").chmod(0o755)
     for line in lines + told:
