@@ -233,6 +233,9 @@ def test_in_general_words_are_left_out_where_channels_are_named(demo: Demo, rock
     package = variant("my_plugin", demo, rockspec_with)
     assert "name-portable" in [item.code for item in check(package).findings]
     assert "name-portable" not in [item.code for item in on("rock", package).findings]
+    package = variant("other-name", demo, rockspec_with)
+    assert [item.code for item in on("rock", package).findings] == ["name-schema"]
+    assert [item.code for item in on("konnect-hybrid", package).findings] == ["channel-identity"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Rule = Callable[[ChannelPlugin, str], Iterator[Finding]]
 
-__all__ = ["ChannelVerdict", "channel_findings", "channel_report"]
+__all__ = ["NAMED_BY_SCHEMA", "ChannelVerdict", "channel_findings", "channel_report"]
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,49}[a-z0-9])?\Z")
 _KONNECT_NAME = re.compile(r"[0-9a-zA-Z-]{1,128}\Z")
@@ -262,17 +262,18 @@ def _texts(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
 
 
 _TWO_FILES = ("operator", "streaming")
-_FROM_SCHEMA = ("konnect-hybrid", "streaming")
+NAMED_BY_SCHEMA = ("konnect-hybrid", "streaming")
+"""Channels on which the schema says what the plugin is called."""
 _RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (_names, ("helm", "operator", "konnect-hybrid", "streaming")),
-    (_identity, _FROM_SCHEMA),
+    (_identity, NAMED_BY_SCHEMA),
     (_modules, _TWO_FILES),
     (_entities, ("operator", "konnect-hybrid", "streaming")),
     (_needs, ("tar", "helm", "operator", "streaming")),
     (_directories, ("helm",)),
     (size_findings_of, ("helm", "operator", "konnect-hybrid", "streaming")),
-    (_texts, _FROM_SCHEMA),
-    (code_findings_of, _FROM_SCHEMA),
+    (_texts, NAMED_BY_SCHEMA),
+    (code_findings_of, NAMED_BY_SCHEMA),
     (_versions, ("streaming",)),
     (_flags, _TWO_FILES),
 )

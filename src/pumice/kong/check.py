@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pumice.base.value import Value
-from pumice.kong.channel_rules import ChannelVerdict, channel_report
+from pumice.kong.channel_rules import NAMED_BY_SCHEMA, ChannelVerdict, channel_report
 from pumice.kong.code_rules import code_findings
 from pumice.kong.finding import Finding, finding
 from pumice.kong.judged_plugin import JudgedPlugin, PluginFacts
@@ -18,7 +18,7 @@ from pumice.kong.package_rules import (
 )
 from pumice.kong.plugin import find_plugins
 from pumice.kong.rock_rules import content_findings, dependency_findings, size_findings, source_findings
-from pumice.kong.targets import DEFAULT
+from pumice.kong.targets import CHANNELS, DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,12 +112,16 @@ def check(
 
 _SAME = {"code-blocking": "load-effect", "module-removed": "module-missing"}
 """What reading finds, and what it is called when the load has met it."""
-_GENERAL = frozenset(("name-portable", "size-channel"))
-"""What is said of channels in general; where channels are named, their own rules say it exactly."""
+_GENERAL = {"name-portable": CHANNELS, "size-channel": CHANNELS, "name-schema": NAMED_BY_SCHEMA}
+"""What is said of channels in general; where one of these is named, its own rules say it exactly."""
 
 
 def _without_general(findings: Sequence[Finding], targets: Targets) -> list[Finding]:
-    return [item for item in findings if not (targets.channels and item.code in _GENERAL)]
+    return [
+        item
+        for item in findings
+        if not any(channel in _GENERAL.get(item.code, ()) for channel in targets.channels)
+    ]
 
 
 def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
