@@ -14,7 +14,7 @@ import time
 import pytest
 
 from pumice.cluster.address import Address
-from pumice.cluster.connection import ConnectionCut, NodeError, TooSlow, Unreachable
+from pumice.cluster.connection import ConnectionCut, NodeError, Refused, TooSlow, Unreachable
 from pumice.cluster.engine import Engine
 from pumice.cluster.inventory import Node
 
@@ -332,13 +332,26 @@ def test_an_account_that_runs_no_scripts_is_told(fleet, reach):
         reach(fleet.node(ssh)).run("echo in")
 
 
-def test_forwarding_that_is_forbidden_is_told(fleet, reach):
+def test_where_sshd_forwards_no_ports_a_program_of_the_node_does(fleet, reach):
     ssh = fleet.start("n1", extra="AllowTcpForwarding no\n")
+    (ssh.root / ".bashrc").write_text("echo noise\n")
     connection = reach(fleet.node(ssh))
-    with pytest.raises(NodeError, match="n1 opens no stream") as caught:
+    with pytest.raises(
+        NodeError, match="forwards no ports, and neither socat, bash nor nc is there"
+    ) as caught:
         connection.dial("127.0.0.1", ssh.port)
     assert "AllowTcpForwarding" in caught.value.hint
-    assert connection.run("echo in").ok
+    if not shutil.which("bash"):
+        pytest.skip("bash is not installed")
+    (fleet.programs / "bash").symlink_to(shutil.which("bash"))
+    for _ in range(2):
+        with connection.dial("127.0.0.1", ssh.port) as stream:
+            stream.sendall(b"SSH-2.0-test\r\n")
+            assert stream.recv(7) == b"SSH-2.0"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        with pytest.raises(Refused):
+            connection.dial("127.0.0.1", probe.getsockname()[1])
 
 
 def gone(path) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 from pumice.base.process import find_program
-from pumice.cluster.connection import NodeError, Refused, TooSlow, Unreachable
+from pumice.cluster.connection import NodeError, Unreachable
 from pumice.cluster.local_transport import dial_from_here
+from pumice.cluster.pipe_stream import PIPES, greeted, pipe_command
 from pumice.cluster.port_forward import PortForward
 from pumice.cluster.script_command import script_command
 
@@ -25,34 +25,6 @@ __all__ = ["ExecConnection", "reach_container", "reach_pod"]
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _HINT = "Is it running? `{0}` tells."
-# Tells whether anything listens (by the kernel's table of sockets, if it can be read), then is a pipe to it.
-_PIPE = r"""
-state=ok
-case $1 in 127.0.0.1 | localhost | ::1)
-    hex=$(printf %04X "$2")
-    [ ! -r /proc/net/tcp ] || state=refused
-    for table in /proc/net/tcp /proc/net/tcp6; do
-        [ -r "$table" ] || continue
-        while read -r _ at _ kind _; do
-            case $at/$kind in *:"$hex"/0A) state=ok ;; esac
-        done < "$table"
-    done ;;
-esac
-if [ "$state" = refused ]; then echo refused; exit 0; fi
-if command -v socat >/dev/null 2>&1; then echo ok; exec socat - "TCP:$1:$2"; fi
-if command -v bash >/dev/null 2>&1; then
-    exec bash -c '
-        if ! exec 3<>"/dev/tcp/$1/$2"; then echo refused; exit 0; fi 2>/dev/null
-        echo ok
-        exec 4<&0
-        cat <&4 >&3 &
-        cat <&3
-        kill $!' bash "$1" "$2"
-fi
-if command -v nc >/dev/null 2>&1; then echo ok; exec nc "$1" "$2"; fi
-if command -v busybox >/dev/null 2>&1; then echo ok; exec busybox nc "$1" "$2"; fi
-echo nothing
-"""
 
 
 class ExecConnection:
@@ -105,10 +77,11 @@ class ExecConnection:
 
     def _pipe(self, host: str, port: int, timeout: float) -> socket.socket | None:
         self._running = [program for program in self._running if program.poll() is None]
+        command = pipe_command(host, port, self._become)
         ours, theirs = socket.socketpair()
         try:
             program = self._programs.start(
-                (*self._prefix, "sh", "-c", _PIPE, "sh", host, str(port)),
+                (*self._prefix, *command.words),
                 who=self.node.name,
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
@@ -119,25 +92,17 @@ class ExecConnection:
             raise
         finally:
             theirs.close()
+        piped = False
         try:
-            said = _first_line(ours, timeout)
-        except TimeoutError:
-            ours.close()
-            self._programs.end(program)
-            raise TooSlow(
-                f"{self.node.name}: {host}:{port} did not answer within {timeout:g} seconds."
-            ) from None
-        if said == b"ok":
-            self._running.append(program)
-            ours.settimeout(timeout)
-            return ours
-        ours.close()
-        self._programs.end(program)
-        if said == b"refused":
-            raise Refused(f"{self.node.name}: nothing listens at {host}:{port}.")
-        # Neither socat nor bash nor nc is there, or `exec` itself failed: that shows on the other way.
-        self._pipes = False
-        return None
+            piped = greeted(ours, command, self.node.name, host, port, timeout)
+        finally:
+            if piped:
+                self._running.append(program)
+            else:
+                self._programs.end(program)
+        # None: no program for it is there, or `exec` itself failed: that shows on the other way.
+        self._pipes = piped
+        return ours if piped else None
 
 
 def reach_container(node: Node, programs: Programs, *, timeout: float) -> ExecConnection:
@@ -184,7 +149,7 @@ def reach_pod(node: Node, programs: Programs, *, timeout: float) -> ExecConnecti
     def elsewhere(host: str, port: int, limit: float) -> socket.socket:
         if host not in _LOOPBACK:
             raise NodeError(
-                f"{node.name}: {host}:{port} is not reached: the pod has neither socat, bash nor nc.",
+                f"{node.name}: {host}:{port} is not reached: the pod has neither {PIPES}.",
                 hint="kubectl forwards ports of the pod itself: name 127.0.0.1 in cluster.toml.",
             )
         return forward.dial(port, limit)
@@ -233,23 +198,7 @@ def _by_network(node: Node, facts: dict[str, object], host: str, port: int, limi
             if isinstance(network, dict) and network.get("IPAddress"):
                 return dial_from_here(node.name, str(network["IPAddress"]), port, limit)
     raise NodeError(
-        f"{node.name}: {host}:{port} is not reached: the container has neither socat, bash nor nc, publishes "
+        f"{node.name}: {host}:{port} is not reached: the container has neither {PIPES}, publishes "
         "no such port, and has no address.",
         hint="Publish the port, or put one of these programs into its image.",
     )
-
-
-def _first_line(stream: socket.socket, timeout: float) -> bytes:
-    """The first line, and nothing of what follows it. Raises TimeoutError."""
-    deadline = time.monotonic() + timeout
-    line = b""
-    while len(line) < 16:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        stream.settimeout(left)
-        letter = stream.recv(1)
-        if letter in {b"\n", b""}:
-            break
-        line += letter
-    return line

@@ -62,8 +62,8 @@ class ScriptCommand(Value):
         )
 
 
-def script_command(script: str, become: str | None) -> ScriptCommand:
-    """The command that runs a script by `sh`, as the user `become` unless that is None.
+def script_command(script: str, become: str | None, *arguments: str) -> ScriptCommand:
+    """The command that runs a script by `sh` with arguments, as the user `become` unless that is None.
 
     Raises ValueError for a NUL, which no argument can carry.
     """
@@ -74,7 +74,14 @@ def script_command(script: str, become: str | None) -> ScriptCommand:
         chr(byte) if byte in _PLAIN else f"\\0{byte:03o}"
         for byte in script.encode("utf-8", "surrogateescape")
     )
-    words: tuple[str, ...] = ("sh", "-c", f'echo "{mark} $$";eval "shift;$(printf %b "$1")"', "sh", sent)
+    words: tuple[str, ...] = (
+        "sh",
+        "-c",
+        f'echo "{mark} $$";eval "shift;$(printf %b "$1")"',
+        "sh",
+        sent,
+        *arguments,
+    )
     if become is not None:
         words = ("sudo", "-n", "-H", "-u", become, "--", *words)
     return ScriptCommand(words, mark.encode() + b" ", become)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         def close(self) -> None: ...
 
 
-__all__ = ["bridge"]
+__all__ = ["bridge", "bridge_command"]
 
 
 async def bridge(ssh: asyncssh.SSHClientConnection, host: str, port: int) -> socket.socket:
@@ -29,6 +29,20 @@ async def bridge(ssh: asyncssh.SSHClientConnection, host: str, port: int) -> soc
     """
     far = _Far()
     await ssh.create_connection(lambda: far, host, port, encoding=None)
+    return await _joined(far)
+
+
+async def bridge_command(ssh: asyncssh.SSHClientConnection, line: str) -> socket.socket:
+    """A socket of this machine whose other end is the input and output of a command on the node.
+
+    Raises asyncssh.ChannelOpenError when the node starts none.
+    """
+    far = _FarCommand()
+    await ssh.create_session(lambda: far, line, encoding=None, request_pty=False, send_env=[])
+    return await _joined(far)
+
+
+async def _joined(far: _Far | _FarCommand) -> socket.socket:
     ours, theirs = socket.socketpair()
     try:
         theirs.setblocking(False)
@@ -109,10 +123,38 @@ class _Far(_End, asyncssh.SSHTCPSession[bytes]):
         self.drained()
 
 
+class _FarCommand(_End, asyncssh.SSHClientSession[bytes]):
+    """The node's end: a command; what it writes as errors is dropped."""
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        self.writer = cast("_Writer", chan)
+
+    def session_started(self) -> None:
+        # Until the near end is there.
+        if self.writer is not None and self.other is None:
+            self.writer.pause_reading()
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        if datatype is None:
+            self.data(data)
+
+    def eof_received(self) -> bool:
+        return self.eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost()
+
+    def pause_writing(self) -> None:
+        self.full()
+
+    def resume_writing(self) -> None:
+        self.drained()
+
+
 class _Near(_End, asyncio.Protocol):
     """This machine's end: one of a pair of sockets."""
 
-    def __init__(self, far: _Far) -> None:
+    def __init__(self, far: _End) -> None:
         self.other = far
         far.other = self
 

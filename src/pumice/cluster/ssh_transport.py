@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 import asyncssh
 
 from pumice.cluster.connection import OUTPUT_LIMIT, Answer, ConnectionCut, NodeError, Refused, TooSlow
+from pumice.cluster.pipe_stream import PIPES, greeted, pipe_command
 from pumice.cluster.programs import chunks_of
 from pumice.cluster.script_command import ScriptCommand, script_command
-from pumice.cluster.ssh_stream import bridge
+from pumice.cluster.ssh_stream import bridge, bridge_command
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -29,6 +30,10 @@ _KILL_TIME = 2.0
 """Seconds for telling a script on the node to end."""
 
 
+class _Forbidden(NodeError):
+    """sshd's configuration forbids streams."""
+
+
 class SshConnection:
     """Runs scripts and opens streams on a node, for callers in any thread; several at once share it."""
 
@@ -36,6 +41,7 @@ class SshConnection:
         self.node = node
         self._reactor = reactor
         self._ssh = ssh
+        self._forwards = True
 
     def run(self, script: str, *, stdin: bytes | Iterable[bytes] = b"", timeout: float = 60.0) -> Answer:
         """As `Connection.run`."""
@@ -58,9 +64,22 @@ class SshConnection:
 
     def dial(self, host: str, port: int, *, timeout: float = 10.0) -> socket.socket:
         """As `Connection.dial`."""
-        stream = self._reactor.call(self._in_time(self._stream(host, port), timeout, timeout))
-        stream.settimeout(timeout)
-        return stream
+        if self._forwards:
+            try:
+                stream = self._reactor.call(self._in_time(self._stream(host, port), timeout, timeout))
+                stream.settimeout(timeout)
+                return stream
+            except _Forbidden:
+                self._forwards = False
+        command = pipe_command(host, port)
+        stream = self._reactor.call(self._in_time(self._piped(command.line()), timeout, timeout))
+        if greeted(stream, command, self.node.name, host, port, timeout):
+            return stream
+        raise NodeError(
+            f"{self.node.name} opens no stream to {host}:{port}: sshd forwards no ports, and neither {PIPES} "
+            "is there.",
+            hint="In sshd_config of the node: AllowTcpForwarding local, PermitOpen for the gateway's APIs.",
+        )
 
     def close(self) -> None:
         """As `Connection.close`."""
@@ -114,7 +133,17 @@ class SshConnection:
                 raise Refused(
                     f"{self.node.name}: nothing listens at {host}:{port} ({error.reason})."
                 ) from error
+            if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED and not self._ssh.is_closed():
+                raise _Forbidden(f"{self.node.name} forwards no ports.") from error
             raise self._refused(f"opens no stream to {host}:{port}: {error.reason}", error) from error
+        except (asyncssh.Error, OSError) as error:
+            raise self._cut(error) from error
+
+    async def _piped(self, line: str) -> socket.socket:
+        try:
+            return await bridge_command(self._ssh, line)
+        except asyncssh.ChannelOpenError as error:
+            raise self._refused(f"starts no command: {error.reason}", error) from error
         except (asyncssh.Error, OSError) as error:
             raise self._cut(error) from error
 
@@ -137,10 +166,10 @@ class SshConnection:
     def _refused(self, what: str, error: asyncssh.ChannelOpenError) -> NodeError:
         if self._ssh.is_closed():
             return self._cut(error)
-        hint = ""
-        if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
-            hint = "sshd_config of the node forbids it: AllowTcpForwarding, PermitOpen, MaxSessions."
-        return NodeError(f"{self.node.name} {what}.", hint=hint)
+        return NodeError(
+            f"{self.node.name} {what}.",
+            hint="Look at MaxSessions and ForceCommand in sshd_config of the node.",
+        )
 
     def _cut(self, error: Exception) -> ConnectionCut:
         return ConnectionCut(
