@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pumice.base.config import TreeSpec
 from pumice.base.value import Value
 from pumice.cluster.blobs import BlobCache, fetch_blobs
+from pumice.cluster.loaded_plugins import PROBE, probe_source
 from pumice.cluster.luarocks_drift import damaged_files
 from pumice.cluster.luarocks_tree import ROCKS, plain_change, plain_state, read_plain_tree
 from pumice.cluster.node_content import NodeContent
@@ -58,7 +59,8 @@ class Wish(Value):
     """What shall become of a tree."""
 
     install: tuple[str, ...] = ()
-    """As `pumice install` takes it; and directories, as `pumice ship` takes them: with a `/`, or `.`."""
+    """As `pumice install` takes it; directories, as `pumice ship` takes them: with a `/`, or `.`; and
+    `pumice-probe` for the plugin that tells what is loaded."""
     remove: tuple[str, ...] = ()
     """Names of rocks, or of plugins, whose rocks they mean."""
     force: bool = False
@@ -316,6 +318,8 @@ class ContentMaker:
         from pumice.operation.rockspec_choice import rockspec_argument
 
         directory = os.path.normpath(os.path.join(config.cwd, word))
+        if word == PROBE:
+            directory = probe_source()
         if not os.path.isdir(directory):
             raise NotFoundError(f"{word} is no directory", hint="Check the name and the current directory.")
         rockspec = rockspec_argument(None, directory)
@@ -437,6 +441,6 @@ def _refuse_hooks(rock: Rock) -> None:
 
 def _is_directory(word: str) -> bool:
     """Whether a word of the wish means a directory: it has a `/` and is no file or URL, or is `.` or `..`."""
-    if word in (".", ".."):
+    if word in (".", "..", PROBE):
         return True
     return "/" in word and "://" not in word and not word.endswith((".rock", ".rockspec", ".tar.gz", ".tgz"))

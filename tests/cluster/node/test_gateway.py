@@ -15,6 +15,7 @@ import pytest
 from pumice.cluster.change import NodeChange
 from pumice.cluster.content import Wish
 from pumice.cluster.enabling import enable
+from pumice.cluster.loaded_plugins import PROBE, PROBE_PATH, not_as_installed, read_loaded
 from pumice.cluster.payload import make_payload
 from pumice.cluster.probe import probe_workers
 from pumice.cluster.steps import activate, finish, log_since, migrate, roll_out, stage, undo
@@ -256,6 +257,32 @@ def test_a_tree_of_luarocks_is_seen_by_the_preflight_before_it_is_in_place(gatew
     assert [result.status for result in results] == ["done"] * 4, results
     assert running.becomes("demo", "0.1.0")
     assert finish(node.connection, change, b"{}")[-1].ok
+
+
+def test_the_probe_plugin_tells_what_is_loaded_and_from_which_files(gateway, maker, plugin):
+    status = free_port()
+    running = gateway({"status_listen": f"127.0.0.1:{status}"})
+    node = running.node
+    wish = Wish((f"{plugin()}/", PROBE))
+    content = maker.content(node.connection, node.probe(), wish)
+    change, payload = prepared(running, maker, wish)
+    assert roll_out(node.connection, change, payload)[-1].ok
+    assert running.becomes(PROBE, "0.1.0")
+
+    with urllib.request.urlopen(f"http://127.0.0.1:{status}{PROBE_PATH}", timeout=5) as reply:
+        loaded = read_loaded(json.load(reply))
+
+    assert loaded["demo"].version == "0.1.0"
+    assert not_as_installed(loaded, content) == ()
+    other = maker.content(node.connection, node.probe(), Wish((f"{plugin(version='0.2.0')}/",)))
+    assert not_as_installed(loaded, other) == ("demo",)
+    assert not_as_installed({}, content) == ("demo", PROBE)
+    assert finish(node.connection, change, b"{}")[-1].ok
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"plugins": []}, {"plugins": 3}])
+def test_what_is_no_answer_of_the_probe_plugin_is_none(answer):
+    assert read_loaded(answer) is None
 
 
 def test_migrations_run_before_the_gateway_knows_of_the_plugin(gateway, maker, plugin, tmp_path):

@@ -1,0 +1,6 @@
+return {
+  name = "pumice-probe",
+  fields = {
+    { config = { type = "record", fields = {} } },
+  },
+}
