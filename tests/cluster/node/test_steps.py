@@ -392,7 +392,7 @@ class TestKilled:
             subprocess.run(["cp", "-a", backup, node.root], check=True)
         assert {"old", "new"} == outcomes
         assert self.recovered == {"undone", "finished"}
-        assert 20 < number < 80
+        assert 15 < number < 80
 
     def settled(self, node, old_conf, old_files) -> str:
         facts = node.probe()
