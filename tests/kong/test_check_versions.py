@@ -276,6 +276,40 @@ def test_opening_a_file_before_requests_is_fine(demo: Demo, phase: str) -> None:
     assert check(demo(handler=handler(f"function D:{phase}() io.open('/x') end"))).findings == ()
 
 
+@pytest.mark.parametrize("module", ["resty.jwt", "lib.of.nobody"])
+def test_a_module_that_nobody_has_is_found_before_a_request_does(
+    demo: Demo, rockspec_with: Changed, module: str
+) -> None:
+    package = demo(handler=handler(f"function D:access() require '{module}' end"))
+    item = only(package)
+    assert (item.code, item.line, item.kong) == ("module-absent", 3, f"module '{module}' not found")
+    assert only(package, ALL).targets == ()
+    spec = rockspec_with(("dependencies = {}", 'dependencies = { "lua-resty-jwt" }'))
+    assert (
+        check(demo(handler=handler(f"function D:access() require '{module}' end"), rockspec=spec)).findings
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "require 'cjson'",
+        "require 'resty.http'",
+        "require 'string'",
+        "require 'ffi'",
+        "pcall(require, 'nobody')",
+        "require 'pl.utils'",
+    ],
+)
+def test_a_module_that_somebody_has_is_fine(demo: Demo, line: str) -> None:
+    assert check(demo(handler=handler(f"function D:access() {line} end"))).findings == ()
+
+
+def test_a_module_that_is_missed_at_load_is_told_once(demo: Demo) -> None:
+    assert only(demo(handler=handler(before="require 'resty.jwt'"))).code == "module-missing"
+
+
 # ------------------------------------------------------------------------------------------- what else ships
 
 

@@ -110,7 +110,11 @@ def check(
     )
 
 
-_SAME = {"code-blocking": "load-effect", "module-removed": "module-missing"}
+_SAME = {
+    "code-blocking": ("load-effect",),
+    "module-removed": ("module-missing",),
+    "module-absent": ("module-missing", "module-removed", "code-blocking", "module-required-unlisted"),
+}
 """What reading finds, and what it is called when the load has met it."""
 _GENERAL = {"name-portable": CHANNELS, "size-channel": CHANNELS, "name-schema": NAMED_BY_SCHEMA}
 """What is said of channels in general; where one of these is named, its own rules say it exactly."""
@@ -130,7 +134,7 @@ def _once(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(
         item
         for item in dict.fromkeys(findings)
-        if item.code not in _SAME or (_SAME[item.code], item.file, item.line) not in met
+        if not any((code, item.file, item.line) in met for code in _SAME.get(item.code, ()))
     )
 
 

@@ -10,13 +10,13 @@ from pumice.kong.requires import required_modules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from pumice.kong.kong_version import Gateway
     from pumice.kong.package import Package
     from pumice.kong.requires import Requirement
 
-__all__ = ["code_findings"]
+__all__ = ["absent_findings", "code_findings", "required_outside"]
 
 _BLOCKING_CALLS = {
     "os.execute": "resty.shell runs a program without that",
@@ -45,6 +45,39 @@ def code_findings(package: Package, gateway: Gateway = NEWEST) -> Iterator[Findi
         yield from _call_findings(path, source)
         for requirement in required_modules(source):
             yield from _module_findings(package, path, requirement, gateway)
+
+
+def required_outside(package: Package) -> frozenset[str]:
+    """Modules that are no part of `package` or of Kong, and that some of its code requires.
+
+    Nothing for a rock with dependencies: any of them may bring what it is not known for.
+    """
+    rockspec = package.rockspec
+    if rockspec is None or any(item.name != "lua" for item in rockspec.dependencies):
+        return frozenset()
+    required = {
+        requirement.module
+        for path in set(package.modules.values())
+        for requirement in required_modules(package.source(path) or b"")
+    }
+    own = {*package.modules, *package.c_modules}
+    return frozenset(name for name in required - own if name != "kong" and not name.startswith("kong."))
+
+
+def absent_findings(package: Package, unknown: Collection[str]) -> Iterator[Finding]:
+    """Where the modules that nobody has, `unknown`, are required."""
+    for path in sorted(set(package.modules.values())) if unknown else ():
+        for requirement in required_modules(package.source(path) or b""):
+            if requirement.module in unknown:
+                yield finding(
+                    "module-absent",
+                    f"{requirement.module} is required, which neither the rock nor Kong has: the line fails "
+                    "when it runs",
+                    kong=f"module '{requirement.module}' not found",
+                    file=path,
+                    line=requirement.line,
+                    hint="name the rock that has it in the rockspec's dependencies",
+                )
 
 
 def _call_findings(path: str, source: bytes) -> Iterator[Finding]:

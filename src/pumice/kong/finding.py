@@ -36,6 +36,7 @@ CODES: Mapping[str, Severity] = {
     "module-unlisted": "warning",
     "module-required-unlisted": "error",
     "module-missing": "error",
+    "module-absent": "warning",
     "module-assumed": "note",
     "module-removed": "warning",
     "module-internal": "warning",

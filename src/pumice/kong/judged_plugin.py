@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pumice.base.value import Value
+from pumice.kong.code_rules import absent_findings, required_outside
 from pumice.kong.entity_rules import entity_findings, entity_jobs
 from pumice.kong.finding import Finding, finding
 from pumice.kong.handler_rules import handler_findings, line_of, phases_of, version_findings
@@ -67,6 +68,8 @@ class JudgedPlugin:
             *(Job("scan", module) for module in sorted(package.modules)),
         ]
         jobs = [job for job in parts if package.source(package.modules.get(job.module, "")) is not None]
+        if jobs:
+            jobs += [Job("known", module) for module in sorted(required_outside(package))]
         self._sandbox = package_sandbox(package, min(seconds, 1.0) if hasty else seconds, memory, gateway)
         self._outcome = load_modules(jobs, self._sandbox) if jobs else None
         self._loaded = {loaded.job.kind: loaded for loaded in self._outcome.loaded} if self._outcome else {}
@@ -87,7 +90,10 @@ class JudgedPlugin:
         )
 
     def _judge(self, jobs: list[Job], outcome: Outcome) -> Iterator[Finding]:
+        asked = {item.job.module: item for item in outcome.loaded if item.job.kind == "known"}
         for loaded in outcome.loaded:
+            if loaded.job.kind == "known":
+                continue
             yield from self._effect_findings(loaded)
             yield from self._require_findings(loaded)
             yield from self._global_findings(loaded)
@@ -106,6 +112,8 @@ class JudgedPlugin:
             elif loaded.job.kind != "module":
                 yield from self._error_findings(loaded, loaded.error)
         yield from entity_findings(self._package, self._plugin, outcome.loaded, self._gateway)
+        unknown = {module for module, item in asked.items() if item.values != (True,)}
+        yield from absent_findings(self._package, unknown)
         if outcome.failure is not None:
             yield self._limit_finding(jobs[len(outcome.loaded)], outcome.failure)
 
@@ -223,7 +231,7 @@ class JudgedPlugin:
         return finding(
             "load-limit",
             f"{job.module} {told}" + (" to load" if failure in ("time", "memory") else ""),
-            file=self._package.modules[job.module],
+            file=self._package.modules.get(job.module),
             hint="a node would hang or die at its start: move the work into a phase",
         )
 

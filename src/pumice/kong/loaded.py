@@ -18,7 +18,7 @@ __all__ = ["Effect", "Job", "Loaded", "Member", "Opaque", "Outcome", "Required",
 class Job(Value):
     """One module to load, and what it is: `handler`, `schema`, `data` or `module`.
 
-    A `scan` only reads it, and a `call` calls a function of what it gives.
+    A `scan` only reads it, a `call` calls a function of what it gives; `known` asks whether anybody has it.
     """
 
     kind: str

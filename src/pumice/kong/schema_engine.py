@@ -67,6 +67,7 @@ class Engine:
 
     def __init__(self, functions: SchemaFunctions | None = None) -> None:
         self._functions = functions
+        self._fields: dict[int, tuple[Table, dict[str, Table]]] = {}
         self.not_run: list[str] = []
         """The plugin's functions that a gateway would have called, as paths of what they belong to."""
 
@@ -113,7 +114,7 @@ class Engine:
 
         `sent`: the record before it was filled.
         """
-        known = fields_by_name(schema)
+        known = self._known(schema)
         problems: dict[object, Problem] = {}
         for key, value in entity.items():
             here = f"{path}.{key}" if path else str(key)
@@ -144,13 +145,23 @@ class Engine:
     def filled(self, schema: Table, entity: Table) -> Table:
         """The record as a gateway would store it: shorthands folded, defaults and nulls where nothing was."""
         whole = unfolded(self, schema, entity)
-        for name, field in fields_by_name(schema).items():
+        for name, field in self._known(schema).items():
+            if _stays_absent(field) and whole.get(name) is None:
+                whole.pop(name, None)
+                continue
             value = self._in_context(field, self._automatic(name, field, whole.get(name)))
             if value is None:
                 whole.pop(name, None)
             else:
                 whole[name] = value
         return whole
+
+    def _known(self, schema: Table) -> dict[str, Table]:
+        """The fields of a record by name: definitions stay as they are while they are looked at."""
+        found = self._fields.get(id(schema))
+        if found is None:
+            found = self._fields[id(schema)] = (schema, fields_by_name(schema))
+        return found[1]
 
     def _typed(self, field: Table, value: object, path: str) -> Problem | None:
         kind = field.get("type")
@@ -260,6 +271,16 @@ class Engine:
         if field.get("required") is not True:
             return NULL
         return self.filled(field, {}) if field.get("type") == "record" else None
+
+
+def _stays_absent(field: Table) -> bool:
+    """Whether nothing is put in place of a missing value; most fields of the metaschema are such."""
+    return (
+        field.get("nilable") is True
+        and field.get("default") is None
+        and field.get("auto") is None
+        and field.get("required") is not True
+    )
 
 
 def is_reference(value: object) -> bool:

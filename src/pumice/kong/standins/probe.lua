@@ -479,6 +479,11 @@ return function(index)
   local job = request.jobs[index]
   if job.kind == "scan" then
     return scan(job.module)
+  elseif job.kind == "known" then
+    local module = job.module
+    local known = rawget(package.loaded, module) ~= nil or request.modules[module] or request.assumed[module]
+      or gateway.perhaps(module) or gateway.provide(module)
+    return '{"ok":true,"type":"nil","effects":[],"requires":[],"values":[' .. tostring(known and true or false) .. "]}"
   elseif job.kind == "call" then
     effects, requires = {}, {}
     gateway.context.phase = "init"
