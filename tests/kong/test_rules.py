@@ -117,6 +117,7 @@ def test_what_blocks_a_worker_is_a_warning(demo: Demo, line: str) -> None:
         "self.os.execute('ls')",
         "ngx.socket.tcp()",
         "require 'resty.http'",
+        "require 'socket.url'",
     ],
 )
 def test_what_does_not_block_is_fine(demo: Demo, line: str) -> None:

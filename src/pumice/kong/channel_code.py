@@ -131,6 +131,8 @@ def _required(plugin: ChannelPlugin, source: bytes, path: str | None) -> Iterato
             # that it has more than two files has been told
             continue
         code = next((code for library, code in _LIBRARIES.items() if _below(module, (library,))), "")
+        if module == "socket.url":
+            code = ""
         if code == "channel-timer":
             yield finding(
                 "channel-timer",

@@ -23,6 +23,8 @@ _BLOCKING_CALLS = {
     "io.popen": "resty.shell runs a program without that",
     "io.lines": "read the file once, in init_worker",
 }
+_ONLY_TEXT = ("socket.url", "socket.headers")
+"""Parts of LuaSocket that open nothing."""
 _BLOCKING_IN_REQUESTS = {
     "io.open": "read the file once, in init_worker; write with kong.log",
     "io.read": "a gateway has no standard input",
@@ -95,7 +97,7 @@ def _module_findings(
     module = requirement.module
     if module in package.modules:
         return
-    if _below(module, _BLOCKING_MODULES):
+    if _below(module, _BLOCKING_MODULES) and module not in _ONLY_TEXT:
         yield _blocking(path, requirement.line, module, "use ngx.socket.tcp, resty.http, or ngx.now for time")
     elif not module.startswith("kong."):
         if _below(module, gateway.absent_libraries):
