@@ -258,6 +258,13 @@ def test_streaming_asks_for_a_version(demo: Demo, words: tuple[str, ...], codes:
         assert found[0].kong == "P307"
 
 
+def test_a_version_of_both_editions_is_named_once(demo: Demo) -> None:
+    found = of_channel("streaming", demo(schema=PLAIN), "kong@3.8,oss,enterprise")
+    assert [item.message for item in found if item.kong == "P307"] == [
+        "a data plane of Kong 3.8 takes no streamed plugin: it has to be 3.9 at least"
+    ]
+
+
 def test_switches_that_are_off_by_default_are_told(demo: Demo) -> None:
     (item,) = [item for item in on("streaming", demo(schema=PLAIN)).findings if item.code == "channel-flag"]
     assert (item.kong, item.severity) == ("P309", "note")

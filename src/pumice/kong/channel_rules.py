@@ -210,7 +210,8 @@ def _versions(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
             hint="streaming is for Konnect, and for Kong Enterprise from 3.15 on",
         )
     named = [gateway for gateway in targets.gateways if targets.versions_named]
-    old = [gateway.version for gateway in named if not gateway.at_least("3.9")]
+    # a version may be there in both editions
+    old = dict.fromkeys(gateway.version for gateway in named if not gateway.at_least("3.9"))
     if old:
         yield finding(
             "channel-version",
@@ -220,7 +221,7 @@ def _versions(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
             hint="ship the files to those nodes, or update them",
         )
     newest = ENTERPRISE_VERSIONS[-1]
-    between = [g.version for g in named if g.at_least("3.9") and not g.at_least(newest)]
+    between = dict.fromkeys(g.version for g in named if g.at_least("3.9") and not g.at_least(newest))
     if between:
         yield finding(
             "channel-self-managed",
