@@ -15,10 +15,12 @@ from pumice.cluster.gate_rules import (
     fatal_lines,
     loaded_plugins,
     ready_lacks,
+    told_lacks,
     workers_lack,
 )
 from pumice.cluster.gates import ControlPlane, Gate, prove
 from pumice.cluster.inventory import Expect, Node
+from pumice.cluster.loaded_plugins import LoadedPlugin
 from pumice.cluster.rollout import StepFailed
 
 OLD, NEW = frozenset((11, 12)), [21, 22]
@@ -264,6 +266,34 @@ def test_a_data_plane_that_lags_fails() -> None:
 def test_a_data_plane_is_not_asked_for_plugins_over_http() -> None:
     asked = Asked(workers=[WORKERS], admin=[AssertionError("asked")])
     assert prove(gate(role="data_plane", timeout=5.0), asked, None)
+
+
+TOLD = {"plugins": {"x": {"version": "v1.1.0"}, "pumice-probe": {"version": "1.0.0"}}}
+
+
+def test_a_data_plane_with_the_probe_plugin_proves_its_versions() -> None:
+    proof = (("x", "1.1.0"), ("pumice-probe", "1.0.0"))
+    old = {"plugins": {**TOLD["plugins"], "x": {"version": "1.0.0"}}}
+    asked = Asked(workers=[WORKERS], status=[Answer("", 200), Answer(old), Answer("", 200), Answer(TOLD)])
+    assert prove(gate(role="data_plane", proof=proof, timeout=5.0), asked, None)
+    with pytest.raises(StepFailed, match=r"it has loaded x 1\.0\.0"):
+        prove(gate(role="data_plane", proof=proof), Asked(workers=[WORKERS], status=[Answer(old)]), None)
+
+
+@pytest.mark.parametrize(
+    ("told", "proof", "text"),
+    [
+        (None, (("x", "1.0.0"),), "does not answer"),
+        ({}, (("x", "1.0.0"),), "x is not loaded"),
+        ({"x": LoadedPlugin("1.0.0", {})}, (("x", "-"),), "x is still loaded"),
+        ({"x": LoadedPlugin("2.0.0", {})}, (("x", "1.0.0"),), "it has loaded x 2.0.0"),
+        ({"x": LoadedPlugin(None, {})}, (("x", "1.0.0"),), ""),
+        ({"x": LoadedPlugin("1.0.0", {})}, (("x", ""),), ""),
+    ],
+)
+def test_what_the_probe_plugin_tells_is_compared(told: Any, proof: Any, text: str) -> None:
+    assert text in told_lacks(told, proof)
+    assert bool(told_lacks(told, proof)) == bool(text)
 
 
 def test_an_expected_header_has_to_come() -> None:

@@ -14,6 +14,7 @@ from pumice.cluster.drift import drift, read_records
 from pumice.cluster.earlier import plugins_in, rocks_in
 from pumice.cluster.enabling import enabled_plugins
 from pumice.cluster.gate_rules import ABSENT, loaded_plugins
+from pumice.cluster.loaded_plugins import PROBE, PROBE_PATH, read_loaded
 from pumice.cluster.node_asks import Gateways
 from pumice.errors import PumiceError
 
@@ -146,6 +147,8 @@ def _loaded(
     """Plugins and versions that the gateway answers with; None where it tells none."""
     if facts.master is None:
         return None, ["the gateway does not run"]
+    if facts.role == "data_plane" and PROBE in enabled_plugins(connection.node, facts):
+        return _told(connection, gateways), []
     if facts.role == "data_plane" or connection.node.admin is None:
         return None, []
     try:
@@ -157,6 +160,16 @@ def _loaded(
     if reply.status != 200:
         return None, [f"the Admin API answers {reply.status}"]
     return loaded_plugins(reply.data), []
+
+
+def _told(connection: Connection, gateways: Gateways) -> dict[str, str] | None:
+    """What the probe plugin of a data plane tells."""
+    try:
+        reply = gateways.asks(connection).status(PROBE_PATH)
+    except PumiceError:
+        return None
+    loaded = read_loaded(reply.data) if reply is not None else None
+    return None if loaded is None else {name: each.version or "" for name, each in loaded.items()}
 
 
 def _data_planes(gateways: Gateways) -> Sequence[Mapping[str, object]]:

@@ -10,15 +10,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pumice.kong.handler_rules import cleaned_version
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pumice.cluster.facts import Process
     from pumice.cluster.inventory import Expect
+    from pumice.cluster.loaded_plugins import LoadedPlugin
 
 __all__ = [
     "ABSENT", "admin_lacks", "answer_lacks", "data_plane_lacks", "fatal_lines", "loaded_plugins",
-    "ready_lacks", "workers_lack",
+    "ready_lacks", "told_lacks", "workers_lack",
 ]  # fmt: skip
 
 ABSENT = "-"
@@ -83,6 +86,23 @@ def _old_workers(workers: object, before: frozenset[int]) -> list[str]:
     if old:
         return [f"the workers {', '.join(map(str, old))} are those of before the reload"]
     return []
+
+
+def told_lacks(loaded: Mapping[str, LoadedPlugin] | None, proof: Iterable[tuple[str, str]]) -> str:
+    """Whether the probe plugin of a data plane tells of the plugins and versions of `proof`."""
+    if loaded is None:
+        return "the probe plugin does not answer on its Status API"
+    wrong = []
+    for name, version in proof:
+        told = loaded.get(name)
+        if version == ABSENT:
+            if told is not None:
+                wrong.append(f"{name} is still loaded")
+        elif told is None:
+            wrong.append(f"{name} is not loaded")
+        elif version and told.version and cleaned_version(told.version) != version:
+            wrong.append(f"it has loaded {name} {told.version}")
+    return "; ".join(wrong)
 
 
 def workers_lack(master: Process | None, workers: Sequence[Process], activated: int) -> str:

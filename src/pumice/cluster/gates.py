@@ -2,7 +2,8 @@
 
 What is asked depends on the role. Control planes, traditional and DB-less nodes: the Admin API's versions and
 workers, and readiness. Data planes publish no plugin list: their workers are looked at on the node, readiness
-over HTTP, and a control plane says whether it sends them their configuration. Then a real request, if
+over HTTP, the probe plugin tells versions where it is installed, and a control plane says whether it sends
+them their configuration. Then a real request, if
 cluster.toml expects an answer. The first polls come quickly, since a reload takes tenths of a second.
 """
 
@@ -15,13 +16,16 @@ from typing import TYPE_CHECKING
 from pumice.base.value import Value
 from pumice.cluster.connection import ConnectionCut, NodeError
 from pumice.cluster.gate_rules import (
+    ABSENT,
     admin_lacks,
     answer_lacks,
     data_plane_lacks,
     fatal_lines,
     ready_lacks,
+    told_lacks,
     workers_lack,
 )
+from pumice.cluster.loaded_plugins import PROBE, PROBE_PATH, read_loaded
 from pumice.cluster.rollout import StepFailed
 from pumice.errors import PumiceError
 
@@ -199,6 +203,9 @@ def _lacking(gate: Gate, asks: Asks, control_plane: ControlPlane | None, since: 
         if gate.node.status is not None:
             ready = asks.status("/status/ready")
             lacking = ready_lacks(ready.status, ready.text) if ready is not None else ""
+        if not lacking and gate.role == "data_plane" and dict(gate.proof).get(PROBE, ABSENT) != ABSENT:
+            told = asks.status(PROBE_PATH)
+            lacking = told_lacks(read_loaded(told.data), gate.proof) if told is not None else ""
         if not lacking and gate.role == "data_plane" and control_plane is not None:
             lacking = data_plane_lacks(
                 control_plane.entries(), node_id=gate.node_id, hostname=gate.hostname, since=since

@@ -30,7 +30,7 @@ def steps_of(each: NodeInput, role: str, timeout: float) -> tuple[Step, ...]:
         what, undo = f"the files move into {node.tree}{edits}", "the files of before move back"
     files = f", {', '.join(edit.path for edit in each.enabling.edits)} byte for byte" if lines else ""
     steps.append(Step("activate", what, undo + files))
-    how = {"reload": "`kong prepare`, `kong reload`", "restart": "`kong restart`"}
+    how = {"reload": "`kong reload`", "restart": "`kong restart`"}
     steps.append(Step("reload", how.get(node.restart, node.restart), "the same, with the files of before"))
     steps.append(Step("gate", _gate(each, role, timeout)))
     steps.append(Step("finish", "the record of this rollout is written, old generations are dropped"))
