@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import random
 import shutil
 import subprocess
 import sys
@@ -287,6 +288,39 @@ def test_ansible_itself_says_the_same(inventory):
     if not shutil.which("ansible-inventory"):
         pytest.skip("ansible-inventory is not installed")
     assert as_dict(ansible_nodes(str(inventory), [], os.environ["PATH"]).nodes) == EXPECTED
+
+
+@pytest.mark.peer
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(12))
+def test_ansible_merges_variables_of_any_inventory_the_same_way(tmp_path, seed):
+    if not shutil.which("ansible-inventory"):
+        pytest.skip("ansible-inventory is not installed")
+    choose = random.Random(seed)
+    groups, hosts = [f"g{number}" for number in range(5)], [f"h{number}" for number in range(6)]
+    lines = [f"{host} ansible_port={choose.randrange(1, 99)}" for host in hosts if choose.random() < 0.3]
+    for number, group in enumerate(groups):
+        lines.append(f"[{group}]")
+        for host in choose.sample(hosts, choose.randrange(0, 4)):
+            lines.append(f"{host} ansible_user=own{number}" if choose.random() < 0.3 else host)
+        if number and choose.random() < 0.7:
+            lines += [f"[{group}:children]", *choose.sample(groups[:number], choose.randrange(1, number + 1))]
+        if choose.random() < 0.8:
+            lines += [f"[{group}:vars]", f"ansible_user=u{number}", f"pumice_tree=/opt/{number}"]
+            if choose.random() < 0.3:
+                lines.append(f"ansible_group_priority={choose.randrange(1, 12)}")
+    if choose.random() < 0.5:
+        lines += ["[all:vars]", "ansible_user=all", "ansible_become=yes"]
+    (tmp_path / "hosts").write_text("\n".join(lines) + "\n")
+    if choose.random() < 0.6:
+        (tmp_path / "group_vars").mkdir()
+        name = choose.choice([*groups, "all"])
+        (tmp_path / "group_vars" / f"{name}.yml").write_text("ansible_user: beside\nansible_port: 7\n")
+    if choose.random() < 0.4:
+        (tmp_path / "host_vars").mkdir()
+        (tmp_path / "host_vars" / choose.choice(hosts)).write_text("---\nansible_user: hostbeside\n")
+    ours = as_dict(ansible_nodes(str(tmp_path / "hosts"), [], "").nodes)
+    assert as_dict(ansible_nodes(str(tmp_path / "hosts"), [], os.environ["PATH"]).nodes) == ours
 
 
 def test_groups_and_hosts_can_be_chosen(inventory):

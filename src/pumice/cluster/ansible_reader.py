@@ -1,8 +1,8 @@
 """Ansible's two formats of inventories, with the variables of groups and hosts, where Ansible is not there.
 
 As Ansible does: variables of `all`, then of parents before children (by `ansible_group_priority`, then by
-name), then the host's; a file beside (`group_vars/NAME`, `host_vars/NAME`) after the inventory's own of the
-same level.
+name); then in the same order what files beside the inventory say (`group_vars/NAME`); then the host's, and
+its file (`host_vars/NAME`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class _Group:
         self.hosts: dict[str, None] = {}
         self.children: dict[str, None] = {}
         self.variables: dict[str, object] = {}
+        self.beside: Mapping[str, object] = {}
 
 
 class _Inventory:
@@ -63,7 +64,7 @@ def read_inventory(path: str) -> list[tuple[str, Mapping[str, object], frozenset
             _ini(inventory, file, text)
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     for name, group in inventory.groups.items():
-        group.variables.update(_beside(folder, "group_vars", name))
+        group.beside = _beside(folder, "group_vars", name)
     for host, variables in inventory.hosts.items():
         variables.update(_beside(folder, "host_vars", host))
     return list(_merged(inventory))
@@ -95,13 +96,17 @@ def _merged(inventory: _Inventory) -> Iterator[tuple[str, Mapping[str, object], 
                 groups.add(name)
                 waiting += parents.get(name, ())
         variables: dict[str, object] = {}
-        for name in sorted(groups, key=lambda name: (depth(name), _priority(inventory, name), name)):
+        ordered = sorted(groups, key=lambda name: (depth(name), _priority(inventory, name), name))
+        for name in ordered:
             variables.update(inventory.groups[name].variables)
+        for name in ordered:
+            variables.update(inventory.groups[name].beside)
         yield host, {**variables, **own}, frozenset(groups)
 
 
 def _priority(inventory: _Inventory, name: str) -> int:
-    value = str(inventory.groups[name].variables.get("ansible_group_priority", 1))
+    group = inventory.groups[name]
+    value = str({**group.variables, **group.beside}.get("ansible_group_priority", 1))
     return int(value) if value.isdigit() else 1
 
 
