@@ -149,3 +149,16 @@ def test_rocks_and_tars_are_checked_for_channels_too(command: Any, plugin: Path,
         assert command("check", "--json", "--for", "operator", str(artefact)) == 1
         codes = [item["code"] for item in json.loads(command.output)["findings"]]
         assert "channel-modules" in codes
+
+
+def test_an_argument_that_cannot_be_read_does_not_keep_the_others_from_being_checked(
+    command: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert command("check", "nothing", "empty", "also-nothing", cwd=tmp_path) == 1
+    for told in (
+        "nothing does not exist",
+        f"There is no rockspec in {tmp_path / 'empty'}",
+        "also-nothing does",
+    ):
+        assert told in command.output

@@ -262,8 +262,9 @@ def test_decks_names_serve_too(push, konnect, monkeypatch, tmp_path):
         ((), {"KONNECT_TOKEN": None, "DECK_KONNECT_TOKEN_FILE": "/nonexistent"}, "the token cannot be read"),
         ((), {"DECK_KONNECT_ADDR": "http://example.com"}, "a token would be readable on the way"),
         (("--region", "US/.."), {}, "'US/..' is no region"),
+        (("--region", "mars"), {}, "Konnect has us, eu, au, me, in, sg"),
     ],
-    ids=["no token", "broken token", "no file", "clear", "region"],
+    ids=["no token", "broken token", "no file", "clear", "region", "region unknown"],
 )
 def test_what_is_missing_or_unsafe_is_told_first(push, konnect, monkeypatch, words, environment, told):
     for name, value in environment.items():

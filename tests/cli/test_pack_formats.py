@@ -163,7 +163,7 @@ def test_a_dependency_that_is_not_at_hand_is_told_by_the_gateways_words(
             "--single-file is for",
         ),
         (("--format", "oci", "--artifact", "--single-file"), "--single-file is for"),
-        (("--format", "konnect", "--secrets"), "--secrets is for what is mounted"),
+        (("--format", "konnect", "--secrets"), "--secrets is for --format helm and kustomize"),
         (("--format", "operator", "--single-file"), "missing option '--image'"),
         (("--format", "operator", "--image", "r.example/x:1"), "also needs stamp.lua"),
     ],
@@ -204,3 +204,56 @@ def test_a_rock_of_two_plugins_has_a_directory_for_each(command: Any, make_rock:
     assert bodies["name"] == "other"
     values = yaml.safe_load((home / "two-1.0-1.helm/values.yaml").read_text())
     assert [each["pluginName"] for each in values["plugins"]["configMaps"]] == ["demo", "other"]
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("rock", f"{STEM}.all.rock"),
+        ("bundle", f"{STEM}.bundle.tar.gz"),
+        ("tar", f"{STEM}.tar.gz"),
+        ("helm", f"{STEM}.helm"),
+        ("konnect", f"{STEM}.konnect"),
+    ],
+)
+@pytest.mark.parametrize("word", [None, "../plugin", f"../plugin/{STEM}.rockspec"])
+def test_a_directory_is_packed_wherever_it_is_named(
+    command: Any, plugin: Path, form: str, name: str, word: str | None
+) -> None:
+    here = plugin if word is None else plugin.parent / "elsewhere"
+    here.mkdir(exist_ok=True)
+    words = () if word is None else (word,)
+    assert command("pack", "--format", form, *words, "--offline", cwd=here) == 0, command.output
+    assert f"Packed: {here / name}\n" in command.output
+    assert (here / name).exists()
+
+
+def test_a_rockspec_in_a_folder_of_rockspecs_describes_what_lies_above_it(command: Any, plugin: Path) -> None:
+    (plugin / "rockspecs").mkdir()
+    (plugin / f"{STEM}.rockspec").rename(plugin / "rockspecs" / f"{STEM}.rockspec")
+    words = ("pack", "--format", "tar", f"plugin/rockspecs/{STEM}.rockspec")
+    assert command(*words, cwd=plugin.parent) == 0, command.output
+    assert (plugin.parent / f"{STEM}.tar.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--format", "tar", "--push", "r.example/a:1"), "--push is for --format oci and image"),
+        (("--format", "tar", "--secrets"), "--secrets is for --format helm and kustomize"),
+        (("--secrets",), "--secrets is for --format helm and kustomize"),
+        (("--format", "helm", "--image", "r.example/a:1"), "--image is for --format operator"),
+        (("--format", "oci", "--base", "kong:3.9"), "--base is for --format image"),
+        (("--format", "image", "--base", "a", "--push", "b", "--artifact"), "--artifact is for --format oci"),
+        (("--format", "image", "--base", "kong:3.9\nRUN x", "--dockerfile"), "is no image reference"),
+        (("--format", "tar", "./nothing"), "./nothing does not exist"),
+        (("--format", "tar", "kong/"), "There is no rockspec in"),
+    ],
+)
+def test_what_a_format_has_no_use_for_is_refused_and_never_ignored(
+    pack: Any, command: Any, plugin: Path, words: tuple[str, ...], told: str
+) -> None:
+    before = written(plugin)
+    assert pack(*words) == 1
+    assert told in command.output
+    assert written(plugin) == before

@@ -83,3 +83,30 @@ def test_a_schema_that_kong_refuses_is_told(example: Path) -> None:
     code, told, complaint = pumice(".", cwd=example)
     assert (code, told) == (1, "")
     assert "schema violations (digits: field of type 'int' cannot have attribute 'between'" in complaint
+
+
+def test_a_file_of_settings_that_is_not_there_is_told_so(example: Path) -> None:
+    code, _, told = pumice(".", "--validate", "nothing.json", cwd=example)
+    assert (code, "nothing.json does not exist" in told) == (1, True)
+
+
+def test_packages_without_a_plugin_in_common_are_no_two_versions(tmp_path: Path) -> None:
+    """Silence would read as 'safe in any order'."""
+    for folder, names in (("old", "ab"), ("new", "cd")):
+        modules = ""
+        for name in names:
+            home = tmp_path / folder / "kong/plugins" / name
+            home.mkdir(parents=True)
+            (home / "handler.lua").write_text("return { PRIORITY = 1, VERSION = '1.0.0' }")
+            (home / "schema.lua").write_text(
+                f"return {{ name = '{name}', fields = {{ {{ config = {{ type = 'record', fields = {{}} }} }} }} }}"
+            )
+            for part in ("handler", "schema"):
+                modules += f"['kong.plugins.{name}.{part}'] = 'kong/plugins/{name}/{part}.lua', "
+        (tmp_path / folder / "x-1.0.0-1.rockspec").write_text(
+            "package = 'x' version = '1.0.0-1' source = { url = 'http://localhost/x.zip' } "
+            f"build = {{ type = 'builtin', modules = {{ {modules} }} }}"
+        )
+    code, out, told = pumice("diff", "old", "new", cwd=tmp_path)
+    assert (code, out) == (1, "")
+    assert "There is no plugin in both: a, b is in old, c, d in new" in told

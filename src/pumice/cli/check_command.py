@@ -59,11 +59,12 @@ def run(arguments: Arguments, session: Session) -> int:
     targets = parse_targets(arguments.texts("for"))
     reports = []
     failed = False
-    for path in arguments.texts("path") or (".",):
+    paths = arguments.texts("path") or (".",)
+    for path in paths:
         try:
             report = check_path(path, session.config, targets)
         except PumiceError as error:
-            if form == "text":
+            if form == "text" and len(paths) == 1:
                 raise
             report = Report((_unreadable(path, error),), ())
         bad = not report.ok or (strict and any(item.severity == "warning" for item in report.findings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pumice.cli.arguments import Command, Option, Positional
 from pumice.cli.options import refuse_signing
 from pumice.errors import EXIT_OK, UsageError
-from pumice.operation.pack import pack_installed, pack_source, pack_tar
+from pumice.operation.pack import is_source, pack_bundle, pack_installed, pack_rock, pack_source, pack_tar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +18,17 @@ COMMAND = Command(
     "pack",
     "Create a rock, packing sources or binaries.",
     description="Writes into the current directory: for a rockspec a .src.rock with its sources; for the "
-    "name of an installed rock a binary rock; with --format tar the rock in the layout of the Kong manual, "
-    "of an installed rock, of a rock file, or of the rockspec of this directory; with --format helm, "
-    "operator, kustomize or konnect a directory of texts made from the same. --single-file folds a plugin "
-    "with its modules and installed dependencies into two files, alone or for one of these.",
+    "name of an installed rock a binary rock. With --format, of this or another directory, of a rockspec, a "
+    "rock file or an installed rock: rock, a binary rock; src, a source rock; tar, the layout of the Kong "
+    "manual; bundle, the rock with all that it needs; helm, operator, kustomize or konnect, a directory of "
+    "texts; oci or image, what registries take. --single-file folds a plugin with its modules and installed "
+    "dependencies into two files, alone or for one of these.",
     positionals=(
-        Positional("rock", "A rockspec file, a rock file, or the name of an installed rock.", "?"),
+        Positional(
+            "rock",
+            "A directory (./NAME), a rockspec file, a rock file, or the name of an installed rock.",
+            "?",
+        ),
         Positional("version", "A version may be given if the first argument is a rock name.", "?"),
     ),
     options=(
@@ -66,6 +71,16 @@ COMMAND = Command(
 )
 
 _TEXTS = ("helm", "operator", "kustomize", "konnect")
+_ONLY_FOR = {
+    "secrets": ("helm", "kustomize"),
+    "image": ("operator",),
+    "kube_namespace": ("operator",),
+    "pull_secret": ("operator",),
+    "push": ("oci", "image"),
+    "base": ("image",),
+    "dockerfile": ("image",),
+    "artifact": ("oci",),
+}
 
 
 def run(arguments: Arguments, session: Session) -> int:
@@ -74,6 +89,7 @@ def run(arguments: Arguments, session: Session) -> int:
     chosen = arguments.text("format")
     config, terminal = session.config, session.terminal
     refuse_signing(arguments)
+    _refuse_others(arguments, chosen)
     if chosen in ("oci", "image"):
         from pumice.cli.pack_images import pack_image
 
@@ -86,7 +102,9 @@ def run(arguments: Arguments, session: Session) -> int:
     elif chosen == "tar":
         packed = pack_tar(word, version, session.trees, config, terminal)
     elif chosen == "bundle":
-        packed = _bundle(word, session)
+        packed = pack_bundle(word, config, terminal, offline=arguments.flag("offline"))
+    elif chosen == "rock" and is_source(word, config):
+        packed = pack_rock(word, version, session.trees, config, terminal)
     elif chosen == "src" or (chosen is None and word is not None and word.endswith(".rockspec")):
         packed = pack_source(word, config, terminal)
     elif word is None:
@@ -100,13 +118,11 @@ def run(arguments: Arguments, session: Session) -> int:
     return EXIT_OK
 
 
-def _bundle(word: str | None, session: Session) -> str:
-    """`pumice bundle` under the name that the shipping formats have."""
-    from pumice.operation.bundle import bundle
-
-    if word is None:
-        raise UsageError("missing argument 'rock'", hint="A bundle is made of a rock file or a name.")
-    stem = word.rsplit("/", 1)[-1].removesuffix(".rock").removesuffix(".all")
-    target = f"{session.config.cwd}/{stem}.bundle.tar.gz"
-    bundle((word,), target, session.config, session.terminal, offline=session.arguments.flag("offline"))
-    return target
+def _refuse_others(arguments: Arguments, chosen: str | None) -> None:
+    """Whoever asks for a push must not believe that there was one. Raises UsageError."""
+    for key, formats in _ONLY_FOR.items():
+        if chosen not in formats and (arguments.flag(key) or arguments.text(key) is not None):
+            raise UsageError(
+                f"--{key.replace('_', '-')} is for --format {' and '.join(formats)}",
+                hint="Leave one of them out.",
+            )

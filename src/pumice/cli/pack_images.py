@@ -27,7 +27,8 @@ def pack_image(arguments: Arguments, session: Session) -> str:
 
     base, to = arguments.text("base"), arguments.text("push")
     is_image, as_text = arguments.text("format") == "image", arguments.flag("dockerfile")
-    _check(base, to, is_image=is_image, as_text=as_text, artifact=arguments.flag("artifact"))
+    if is_image:
+        _check(base, to, as_text=as_text)
     if to is not None and arguments.flag("offline"):
         raise UsageError("--offline forbids to push", hint="Leave one of them out.")
     if arguments.flag("single_file") and (is_image or arguments.flag("artifact")):
@@ -58,18 +59,17 @@ def pack_image(arguments: Arguments, session: Session) -> str:
         return f"Pushed: {push_on_base(rock, needed, base, to, config, terminal, work)}"
 
 
-def _check(base: str | None, to: str | None, *, is_image: bool, as_text: bool, artifact: bool) -> None:
-    if is_image and base is None:
+def _check(base: str | None, to: str | None, *, as_text: bool) -> None:
+    from pumice.net.reference import parse_reference
+
+    if base is None:
         raise UsageError(
             "--format image needs --base",
             hint="Name the gateway's image: --base kong:3.9 --push HOST/PATH:TAG.",
         )
-    if is_image and (to is None) != as_text:
+    if (to is None) != as_text:
         raise UsageError(
             "--format image takes either --push or --dockerfile",
             hint="--push HOST/PATH:TAG writes the image, --dockerfile prints how Docker builds it.",
         )
-    if is_image and artifact:
-        raise UsageError("--artifact is for --format oci", hint="Leave one of them out.")
-    if not is_image and (base is not None or as_text):
-        raise UsageError("--base and --dockerfile are for --format image", hint="Leave them out.")
+    parse_reference(base)

@@ -9,6 +9,7 @@ from pumice.errors import NotFoundError
 from pumice.kong.check import Report, check
 from pumice.kong.package import package_of_directory, package_of_rock
 from pumice.kong.targets import DEFAULT, Targets, parse_targets
+from pumice.operation.rockspec_choice import rockspec_in, source_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _silenced(report: Report, folder: str) -> Report:
     from pumice.kong.silence import SETTINGS, apply_silences, read_silences
 
     # a rockspec may lie in a folder of its own below the project
-    above = os.path.dirname(folder) if os.path.basename(folder) in ("rockspec", "rockspecs") else folder
+    above = source_directory(os.path.join(folder, SETTINGS))
     for place in (os.path.join(folder, SETTINGS), os.path.join(above, SETTINGS)):
         try:
             with open(place, "rb") as file:
@@ -62,19 +63,13 @@ def package_at(path: str, config: Config) -> Package:
     """What lies at `path`, ready to be judged. Raises as `check_path`."""
     absolute = os.path.normpath(os.path.join(config.cwd, path))
     if os.path.isdir(absolute):
-        from pumice.operation.rockspec_choice import rockspec_argument
-
-        return _directory(absolute, rockspec_argument(None, absolute), config)
+        return _directory(absolute, rockspec_in(absolute), config)
     if not os.path.exists(absolute):
         raise NotFoundError(
             f"{path} does not exist", hint="Give a directory, a rockspec, a rock or a tar.gz."
         )
     if path.endswith(".rockspec"):
-        folder = os.path.dirname(absolute)
-        # As LuaRocks's users have it: rockspecs in a folder of their own describe what lies above it.
-        if os.path.basename(folder) in ("rockspec", "rockspecs"):
-            folder = os.path.dirname(folder)
-        return _directory(folder, absolute, config)
+        return _directory(source_directory(absolute), absolute, config)
     if path.endswith(".rock"):
         from pumice.rock.rockfile import open_rock
 

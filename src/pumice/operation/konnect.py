@@ -15,6 +15,7 @@ from pumice.kong.schema_diff import schema_diff
 from pumice.operation.check import check_rock
 from pumice.operation.manifests import konnect_forms
 from pumice.operation.pack import rock_to_pack
+from pumice.operation.rockspec_choice import source_directory
 from pumice.operation.work_dir import WorkDir
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Account", "Pushed", "account", "push"]
 
 _DEFAULT_URL = "https://us.api.konghq.com"
-_REGION = re.compile(r"[a-z]{2,16}\Z")
+_REGIONS = ("us", "eu", "au", "me", "in", "sg")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 _ROLES = "a token whose role may change plugins there: Admin, Deployer or Plugins Admin of the control plane"
 
@@ -74,8 +75,11 @@ def account(
     The token: KONNECT_TOKEN, DECK_KONNECT_TOKEN, or the file in DECK_KONNECT_TOKEN_FILE. The URL: `url`,
     `region`, KONNECT_CONTROL_PLANE_URL, DECK_KONNECT_ADDR. Raises UsageError for what is missing.
     """
-    if region is not None and not _REGION.match(region):
-        raise UsageError(f"'{region}' is no region", hint="Konnect has us, eu, au, me, in and sg.")
+    if region is not None and region not in _REGIONS:
+        raise UsageError(
+            f"'{region}' is no region",
+            hint=f"Konnect has {', '.join(_REGIONS)}; the address of another is given with --url.",
+        )
     token = environment.get("KONNECT_TOKEN") or environment.get("DECK_KONNECT_TOKEN")
     token_file = environment.get("DECK_KONNECT_TOKEN_FILE")
     if not token and token_file:
@@ -161,7 +165,7 @@ def _bodies(
     is_directory = os.path.isdir(absolute)
     if not is_directory and not os.path.isfile(absolute):
         raise NotFoundError(f"{path} does not exist", hint="Give a directory, a rockspec or a rock.")
-    home = absolute if is_directory else os.path.dirname(absolute)
+    home = absolute if is_directory else source_directory(absolute)
     config = config.replace(cwd=home)
     with WorkDir(config, "konnect") as work:
         rock = rock_to_pack(None if is_directory else absolute, None, trees, config, progress, work)

@@ -8,7 +8,7 @@ from pumice.errors import NotFoundError, RockspecError, UsageError
 from pumice.rock.filename import parse_filename
 from pumice.rock.version import parse_version
 
-__all__ = ["choose_rockspec", "rockspec_argument"]
+__all__ = ["choose_rockspec", "rockspec_argument", "rockspec_in", "source_directory"]
 
 _AMBIGUOUS = "Please specify which rockspec file to use."
 
@@ -68,3 +68,20 @@ def rockspec_argument(given: str | None, directory: str) -> str:
     if not os.path.isfile(path):
         raise NotFoundError(f"{given} does not exist", hint="Check the name and the directory.")
     return path
+
+
+def rockspec_in(directory: str) -> str:
+    """The path of the rockspec of a directory that was named. Raises NotFoundError, RockspecError."""
+    chosen = choose_rockspec(directory)
+    if chosen is None:
+        raise NotFoundError(
+            f"There is no rockspec in {directory}",
+            hint="Name the directory that has it; `pumice new NAME` writes a plugin project to begin with.",
+        )
+    return chosen
+
+
+def source_directory(rockspec: str) -> str:
+    """The directory that a rockspec describes: its own, or the one above `rockspec/` and `rockspecs/`."""
+    folder = os.path.dirname(rockspec)
+    return os.path.dirname(folder) if os.path.basename(folder) in ("rockspec", "rockspecs") else folder

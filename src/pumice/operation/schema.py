@@ -78,6 +78,10 @@ def validate_file(path: str, configuration: str, config: Config) -> Answer:
     try:
         with open(absolute, "rb") as file:
             data = file.read()
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"{configuration} does not exist", hint="--validate takes a file with a JSON object of settings."
+        ) from None
     except OSError as error:
         raise translate(error, f"read {configuration}") from error
     try:
@@ -100,4 +104,9 @@ def diff_schemas(old: str, new: str, config: Config) -> dict[str, Difference]:
         ((name, table),) = after.items()
         return {name: schema_diff(next(iter(before.values())), table)}
     both = [name for name in after if name in before]
+    if not both:
+        raise DataError(
+            f"There is no plugin in both: {', '.join(before)} is in {old}, {', '.join(after)} in {new}",
+            hint="Give two versions of the same plugin; a new one is safe in any order.",
+        )
     return {name: schema_diff(before[name], after[name]) for name in both}

@@ -17,6 +17,7 @@ from pumice.kong.plugin import find_plugins
 from pumice.operation.change import TreeChange
 from pumice.operation.check import check_path, check_rock
 from pumice.operation.deploy import InstallOptions, deploy
+from pumice.operation.rockspec_choice import rockspec_argument, rockspec_in, source_directory
 from pumice.operation.work_dir import WorkDir
 from pumice.rock.rockfile import rock_filename_of, write_rock
 from pumice.tree.layout import module_name
@@ -85,7 +86,7 @@ def _made(path: str, config: Config, progress: Progress, *, check: bool) -> tupl
     if absolute.endswith(".rock"):
         home = config.cwd
     else:
-        home = absolute if os.path.isdir(absolute) else os.path.dirname(absolute)
+        home = absolute if os.path.isdir(absolute) else source_directory(absolute)
     tree = TreeSpec.at(os.path.join(home, ".pumice", "node"), _LUA, "node")
     config = config.replace(lua_version=_LUA, tree=tree, trees=(tree,), cwd=home)
     with WorkDir(config, "ship") as work:
@@ -122,11 +123,9 @@ def _obtain(path: str, config: Config, progress: Progress, work: WorkDir) -> Roc
 
         return obtain(path, config, progress, work)
     from pumice.operation.make import build_directory
-    from pumice.operation.rockspec_choice import rockspec_argument
 
-    return build_directory(
-        rockspec_argument(None if os.path.isdir(path) else path, config.cwd), config, progress, work
-    )
+    rockspec = rockspec_in(path) if os.path.isdir(path) else rockspec_argument(path, config.cwd)
+    return build_directory(rockspec, config, progress, work)
 
 
 def _make_private_folder(folder: str) -> None:

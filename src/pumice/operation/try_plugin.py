@@ -23,6 +23,7 @@ from pumice.kong.schema_values import validate_configuration
 from pumice.kong.trace import Asked, Trace
 from pumice.operation.check import check_path
 from pumice.operation.deploy import InstallOptions
+from pumice.operation.rockspec_choice import source_directory
 from pumice.operation.schema import schemas_at
 from pumice.operation.try_gateway import LocalGateway, find_gateway
 from pumice.operation.work_dir import WorkDir
@@ -101,7 +102,7 @@ class Trial:
                 f"{path} {'is nothing to try' if os.path.exists(self._path) else 'does not exist'}",
                 hint="Give a directory, a rockspec or a rock.",
             )
-        self._home = self._path if os.path.isdir(self._path) else os.path.dirname(self._path)
+        self._home = self._path if os.path.isdir(self._path) else source_directory(self._path)
         self._given = configuration
         self._given_file = _file_of(configuration, config)
         self._port = port
