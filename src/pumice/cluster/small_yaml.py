@@ -24,6 +24,11 @@ _KEY = re.compile(
     r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s\-?:,\[\]{}#&*!|>'"%@`][^#]*?|-[^\s#][^#]*?)\s*:(?:\s+|$)"""
 )
 _FLOW = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}:]+|[,\[\]{}:])""")
+_RESERVED = frozenset("&*!|>%@`]},")
+_ODD_NUMBER = re.compile(
+    r"[-+]?0[0-7_]+|[-+]?0[xob][0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+|[-+]?[0-9]+_[0-9_]*"
+)
+"""Octal, hexadecimal, of base 60, and with underscores."""
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _DEPTH = 30
 
@@ -67,7 +72,7 @@ class _Reader:
                 skip_over = None
             if not text.strip() or text.startswith("#") or (indent == 0 and text.rstrip() in {"---", "..."}):
                 continue
-            if text.startswith(("\t", "%")) or (indent == 0 and text.startswith("--- ")):
+            if "\t" in text or text.startswith("%") or (indent == 0 and text.startswith("--- ")):
                 raise self._wrong(_Line(number, indent, text), "this is not read here")
             if re.search(r":\s+(![\w-]+\s+)?[|>][+-]?\d*\s*(#.*)?$", text):
                 # A block of text: its lines are read where its key is.
@@ -111,7 +116,7 @@ class _Reader:
             self._at += 1
             if not rest or rest.startswith("#"):
                 made[key] = self._child(indent, depth, lists_too=True)
-            elif re.match(r"(![\w-]+\s+)?[|>]", rest):
+            elif re.fullmatch(r"(![\w-]+\s+)?[|>][+-]?\d*\s*(#.*)?", rest):
                 made[key] = {VAULTED: ""} if rest.startswith("!vault") else self._text(line, rest)
             else:
                 made[key] = self._scalar(line, rest)
@@ -152,10 +157,14 @@ class _Reader:
             if not found:
                 raise self._wrong(line, "a quote is not closed on its line")
             return self._unquoted(line, found[1])
-        if text[:1] in {"&", "*", "!", "|", ">", "%", "@", "`"}:
+        if text[:1] in _RESERVED or text == "?" or text.startswith("? "):
             raise self._wrong(line, f"`{text[:1]}` is not read here")
         if plain:
+            if text == "<<":
+                raise self._wrong(line, "merged keys are not read here")
             return text
+        if _ODD_NUMBER.fullmatch(text):
+            raise self._wrong(line, "YAML reads this number in its own way: put it into quotes")
         if text.lower() in {"null", "~", ""}:
             return None
         if text.lower() in _TRUE or text.lower() in _FALSE:
@@ -187,7 +196,11 @@ class _Reader:
                 break
         after = text[at:].strip()
         inside = tokens[1:-1]
-        if tokens[-1] not in {"}", "]"} or (after and not after.startswith("#")) or {"{", "["} & set(inside):
+        if (
+            tokens[-1] != {"{": "}", "[": "]"}[tokens[0]]
+            or (after and not after.startswith("#"))
+            or {"{", "["} & set(inside)
+        ):
             raise self._wrong(line, "only short flow values on one line are read here")
         parts: list[list[str]] = [[]]
         for token in inside:
