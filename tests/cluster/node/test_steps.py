@@ -150,8 +150,80 @@ class TestGoingWell:
         assert files == node.files()
         assert "bundled,x" in node.conf.read_text()
 
+    def test_the_disk_has_it_before_anything_names_it(self, local_node):
+        node = local_node()
+        change, payload = node.prepared(FILES)
+        connection = node.connection
+        connection.durable = True
+
+        assert statuses(roll_out(connection, change, payload))[-1] == "reload done"
+
+
+class TestAUserWhoIsNotRoot:
+    @pytest.fixture
+    def node(self, local_node, tmp_path):
+        """A node of which everything belongs to nobody, who does all that is done there."""
+        if os.geteuid() != 0:
+            pytest.skip("only root can become somebody else")
+        for folder in (tmp_path, *tmp_path.parents):
+            if not folder.stat().st_mode & 0o001:
+                folder.chmod(folder.stat().st_mode & 0o777 | 0o011)
+        node = local_node()
+        subprocess.run(["chown", "-R", "nobody", node.root], check=True)
+        node.user = "nobody"
+        return node
+
+    def test_rolls_out(self, node):
+        rolled_out(node)
+
+        assert node.files() == FILES
+        assert node.litter() == []
+
+    def test_writes_a_configuration_in_place_where_he_may_make_no_file_and_takes_it_back(self, node):
+        os.chown(node.conf.parent, 0, 0)
+        before = node.conf.read_bytes()
+        change, payload = node.prepared(FILES)
+
+        assert statuses(roll_out(node.connection, change, payload))[-1] == "reload done"
+        assert b"bundled,x" in node.conf.read_bytes()
+        assert statuses(undo(node.connection, change)) == ["undo done"]
+        assert node.conf.read_bytes() == before
+        assert node.litter() == []
+
+    def test_is_told_what_he_may_not_write(self, node):
+        os.chown(node.conf.parent, 0, 0)
+        os.chown(node.conf, 0, 0)
+        change, payload = node.prepared(FILES)
+
+        results = roll_out(node.connection, change, payload)
+
+        assert statuses(results)[-1] == "activate failed"
+        assert "kong.conf cannot be written" in results[-1].text
+        assert node.current is None
+        assert node.litter() == []
+
 
 class TestFailing:
+    def test_a_script_that_is_still_at_work_is_waited_for(self, local_node):
+        """Its connection was cut, and the same command runs again."""
+        node = local_node()
+        place = node.tree / ".pumice" / "cluster"
+        place.mkdir(parents=True)
+        with open("/proc/self/stat") as file:
+            started = file.read().rpartition(")")[2].split()[19]
+        (place / "running").write_text(f"{os.getpid()} {started}\n")
+        change, payload = node.prepared(FILES)
+        connection = node.connection
+        run = connection.run
+        connection.run = lambda script, **named: run(script.replace("WAIT=20", "WAIT=1"), **named)
+
+        (result,) = roll_out(connection, change, payload)
+
+        assert result.status == "failed"
+        assert f"process {os.getpid()}" in result.text
+        (place / "running").write_text(f"{os.getpid()} 1\n")
+        assert statuses(roll_out(connection, change, payload))[-1] == "reload done"
+
     def test_what_is_cut_on_the_way_changes_nothing(self, local_node):
         node = local_node()
         change, payload = node.prepared(FILES)
