@@ -1,4 +1,4 @@
-"""`helm`: a plugin as ConfigMaps or Secrets, and the values by which Kong's charts mount them (contract 4.5)."""
+"""`helm`: a plugin as ConfigMaps or Secrets, and values by which Kong's charts mount them (contract 4.5)."""
 
 from __future__ import annotations
 
