@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,12 +256,13 @@ exec "{podman}" --root "{root}" --runroot "{run}" --storage-driver vfs --runtime
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory):
+def podman():
     """A directory with a `podman` of the tests' own, whose image `node` has busybox and nothing else."""
     real, busybox = shutil.which("podman"), shutil.which("busybox")
     if not real or not busybox or not shutil.which("runc") or os.getuid() != 0:
         pytest.skip("podman, runc and busybox are not installed, or this is not root")
-    folder = tmp_path_factory.mktemp("podman")
+    # podman allows no long paths here.
+    folder = Path(tempfile.mkdtemp(prefix="podman-"))
     program = folder / "podman"
     text = (
         PODMAN.replace("{podman}", real).replace("{root}", f"{folder}/root").replace("{run}", f"{folder}/run")
@@ -281,6 +283,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory):
     packed = subprocess.run(["tar", "-C", tree, "-c", "."], capture_output=True, check=True).stdout
     made = subprocess.run([program, "import", "-", "node"], input=packed, capture_output=True, check=False)
     if made.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"podman does not work here: {made.stderr.decode()[-200:]}")
     started: list[str] = []
 
