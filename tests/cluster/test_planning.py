@@ -12,7 +12,7 @@ from pumice.cluster.compatibility import CONTROL_FIRST, DATA_FIRST, judge
 from pumice.cluster.facts import FileState, NodeFacts
 from pumice.cluster.inventory import Cluster, Node
 from pumice.cluster.node_content import NodeContent, PluginContent
-from pumice.cluster.plan import Artifact, EntityStep, Plan
+from pumice.cluster.plan import Artifact, Change, EntityStep, Plan
 from pumice.cluster.plan_json import plan_json, read_plan
 from pumice.cluster.plan_text import plan_lines
 from pumice.cluster.planning import Asked, NodeInput, RolloutRefused, facts_digest, make_plan
@@ -119,6 +119,22 @@ def test_removal_takes_data_planes_first() -> None:
     found = planned(hybrid(OLD, None), ASKED.replace(action="remove"), cluster={"canary": 0})
     assert found.batches[0].nodes[0] == "dp-1"
     assert found.batches[-1].nodes[-1] == "cp-2"
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (Change("x", "1.1.0-1", "1.0.0-1"), "dp-1"),
+        (Change("x", "1.0.0-1", "1.10.0-1"), "cp-1"),
+        (Change("x", "1.0.0-1", ""), "dp-1"),
+        (Change("x", "", "1.0.0-1"), "cp-1"),
+    ],
+)
+def test_a_rollback_goes_the_way_that_its_versions_go(change: Change, first: str) -> None:
+    back = [each.replace(content=None, target=2, changes=(change,)) for each in hybrid()]
+    found = planned(back, ASKED.replace(action="rollback"))
+    assert found.batches[0].nodes == (first,)
+    assert found.nodes[0].target == 2
 
 
 def test_a_new_plugin_goes_to_control_planes_first() -> None:

@@ -16,6 +16,7 @@ from pumice.cluster.rollout_state import (
     PROVED,
     REVERTED,
     STUCK,
+    UNFINISHED,
     UNTOUCHED,
     WAITING,
     Outcome,
@@ -190,11 +191,14 @@ def test_a_node_that_cannot_be_taken_back_stops_it() -> None:
     assert any("LOOK AT IT" in event.text for event in told)
 
 
-def test_a_node_that_cannot_be_tidied_is_done_all_the_same() -> None:
-    work = FakeWork(["n0"], {("n0", "finish")})
-    result, _ = go(work, plan([1]))
-    assert result.ok
-    assert "the next command does it" in result.outcomes[0].note
+def test_a_node_that_cannot_be_tidied_is_new_but_has_to_be_finished() -> None:
+    work = FakeWork(["n0", "n1"], {("n0", "finish")})
+    result, told = go(work, plan([1, 1]))
+    assert states(result) == [UNFINISHED, DONE]
+    assert not result.ok
+    assert not result.stopped
+    assert work.nodes["n0"].loaded == "new"
+    assert any("The same command finishes it" in event.text for event in told)
 
 
 def test_a_lost_lock_stops_between_two_batches() -> None:
@@ -244,6 +248,7 @@ def test_whatever_fails_every_node_is_old_or_new_and_the_limits_hold(
         it = work.nodes[outcome.node]
         assert it.whole
         expected = {WAITING: "old", UNTOUCHED: "old", BACK: "old", REVERTED: "old", DONE: "new"}
+        expected[UNFINISHED] = "new"
         if outcome.state != STUCK:
             assert it.active == it.loaded == expected[outcome.state]
     assert PROVED not in states(result)

@@ -93,6 +93,8 @@ def apply(words: Sequence[str], arguments: Arguments, session: Session) -> int:
             plan = read_plan(file.read(), words[0])
     except OSError as error:
         raise translate(error, f"read the plan {words[0]}") from error
+    if arguments.flag("plan") or arguments.text("plan") is not None:
+        return _planned(plan, arguments, session)
     for artifact in plan.artifacts:
         if artifact.sha256 and _digest(artifact.origin) != artifact.sha256:
             raise ConfigError(
@@ -266,6 +268,7 @@ def _summary(ended: Ended) -> str:
         "failed and as before": sum(each.state in ("untouched", "back") for each in result.outcomes),
         "taken back with their batch": sum(each.state == "reverted" for each in result.outcomes),
         "not begun": sum(each.state == "waiting" for each in result.outcomes),
+        "to be finished": sum(each.state == "unfinished" for each in result.outcomes),
         "to be looked at": sum(each.state == "stuck" for each in result.outcomes),
         "not reached": len(plan.missing),
     }

@@ -22,6 +22,7 @@ _RESULTS = {
     "back": "FAILED, taken back",
     "reverted": "taken back",
     "stuck": "LOOK AT IT",
+    "unfinished": "proved, not finished",
 }
 
 

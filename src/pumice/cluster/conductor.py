@@ -17,6 +17,7 @@ from pumice.cluster.connection import Unreachable
 from pumice.cluster.entity import read_entity, uses_of
 from pumice.cluster.events import Event, moment
 from pumice.cluster.execution import Ended, Execution
+from pumice.cluster.gate_rules import ABSENT
 from pumice.cluster.node_asks import Gateways
 from pumice.cluster.plan import Artifact, EntityStep
 from pumice.cluster.planning import Asked, RolloutRefused, make_plan
@@ -111,7 +112,7 @@ class Conductor:
                     self._gateways(survey).asks,
                 )
 
-            def asked(found: Mapping[str, Prepared], _: Gateways) -> Asked:
+            def asked(found: Mapping[str, Prepared]) -> Asked:
                 names = sorted({name for each in found.values() for name, _ in each.input.proof})
                 steps = []
                 for path in entities:
@@ -127,7 +128,7 @@ class Conductor:
         def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
             return prepare_rollback(self._engine, survey, self.id)
 
-        return self._go(prepared, lambda *_: self._asked("rollback", (), ()), "rollback")
+        return self._go(prepared, lambda _: self._asked("rollback", (), ()), "rollback")
 
     def remove(self, plugin: str, *, saved: Plan | None = None) -> Ended:
         """The manual's three steps: no entity uses it, no node names it, no node has its files.
@@ -145,14 +146,13 @@ class Conductor:
             def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
                 return prepare(self._engine, survey, maker, wish, self.id, self._gateways(survey).asks)
 
-            def asked(found: Mapping[str, Prepared], gateways: Gateways) -> Asked:
+            def asked(found: Mapping[str, Prepared]) -> Asked:
                 if not any(name == plugin for each in found.values() for name, _ in each.input.proof):
                     raise NotFoundError(
                         f"No node has the plugin {plugin} in its tree",
                         hint="`pumice cluster status` shows what the nodes have.",
                     )
-                steps = self._in_use(plugin, found, gateways)
-                return self._asked("remove", (Artifact(plugin, ""),), steps)
+                return self._asked("remove", (Artifact(plugin, ""),), ())
 
             return self._go(prepared, asked, f"remove {plugin}", saved=saved)
 
@@ -184,7 +184,7 @@ class Conductor:
     def _go(
         self,
         prepared_for: Callable[[Survey], tuple[dict[str, Prepared], dict[str, str]]],
-        asked_for: Callable[[Mapping[str, Prepared], Gateways], Asked] | None,
+        asked_for: Callable[[Mapping[str, Prepared]], Asked] | None,
         what: str,
         *,
         saved: Plan | None = None,
@@ -202,15 +202,18 @@ class Conductor:
             _refuse_pending(survey)
             found, missing = prepared_for(survey)
             assert asked_for is not None
-            return Ended(self._plan(survey, found, missing, asked_for(found, self._gateways(survey))))
+            return Ended(self._plan(survey, found, missing, asked_for(found)))
         with self._lock(survey, lock_node, what) as lock:
             survey = self._tidied(survey)
             found, missing = prepared_for(survey)
             if saved is None:
                 assert asked_for is not None
-                plan = self._plan(survey, found, missing, asked_for(found, self._gateways(survey)))
+                plan = self._plan(survey, found, missing, asked_for(found))
             else:
                 plan = still_true(saved, found, missing)
+                self._in_use(
+                    found, survey, [each.plugin for each in plan.entities if each.action == "delete"]
+                )
             self._tell_plan(plan)
             text = "" if not plan.empty else "Every node is as it shall be; nothing was sent."
             self._tell(Event("plan", text=text, state="empty" if plan.empty else "made", time=time.time()))
@@ -240,6 +243,8 @@ class Conductor:
         gateways = self._gateways(survey)
         configured = {name: gateways.uses(name) for name in sorted(changing)}
         inputs = [found[node.name].input for node in survey.nodes if node.name in found]
+        deleted = [EntityStep(plugin, "delete") for plugin in self._in_use(found, survey, ())]
+        asked = asked.replace(entities=(*deleted, *asked.entities))
         return make_plan(self._cluster, inputs, missing, asked, configured)
 
     def _asked(self, action: str, artifacts: Sequence[Artifact], entities: tuple[EntityStep, ...]) -> Asked:
@@ -248,25 +253,34 @@ class Conductor:
             action, tuple(artifacts), entities, terms.window, terms.force, self.id, self._made, terms.by
         )
 
-    def _in_use(
-        self, plugin: str, found: Mapping[str, Prepared], gateways: Gateways
-    ) -> tuple[EntityStep, ...]:
-        """What is to be done with the entities of a plugin that goes. Raises RolloutRefused."""
-        used: dict[str, str] = {}
-        for admin in gateways.admins():
-            for use in uses_of(admin, plugin):
-                used.setdefault(use.id, f"{use.where} ({use.id})")
-        if not used:
-            return ()
+    def _in_use(self, found: Mapping[str, Prepared], survey: Survey, known: Sequence[str]) -> list[str]:
+        """The plugins that go although entities use them, which are deleted first: only where that is forced.
+
+        `known`: plugins whose entities are to be deleted in any case. Raises RolloutRefused.
+        """
+        proofs = {proof for each in found.values() for proof in each.input.proof}
+        gone = sorted(name for name, version in proofs if version == ABSENT and name not in known)
+        used = []
+        for plugin in gone:
+            uses: dict[str, str] = {}
+            for admin in self._gateways(survey).admins():
+                for use in uses_of(admin, plugin):
+                    uses.setdefault(use.id, f"{use.where} ({use.id})")
+            if uses:
+                self._refuse_use(plugin, list(uses.values()), found)
+                used.append(plugin)
+        return used
+
+    def _refuse_use(self, plugin: str, uses: Sequence[str], found: Mapping[str, Prepared]) -> None:
         dbless = any(each.input.facts.role == "dbless" for each in found.values())
-        shown = ", ".join(list(used.values())[:5]) + (f" and {len(used) - 5} more" if len(used) > 5 else "")
-        if dbless or not self._terms.force:
-            way = "take it out of the declarative configuration" if dbless else "delete them, or use --force"
-            raise RolloutRefused(
-                f"Nothing was removed: {plugin} is in use: {shown}.",
-                hint=f"A gateway that meets a plugin in use without its code does not start: {way}.",
-            )
-        return (EntityStep(plugin, "delete"),)
+        if self._terms.force and not dbless:
+            return
+        shown = ", ".join(uses[:5]) + (f" and {len(uses) - 5} more" if len(uses) > 5 else "")
+        way = "take it out of the declarative configuration" if dbless else "delete them, or use --force"
+        raise RolloutRefused(
+            f"Nothing was sent: {plugin} would go, and it is in use: {shown}.",
+            hint=f"A gateway that meets a plugin in use without its code does not start: {way}.",
+        )
 
     def _lock(self, survey: Survey, node: str, what: str) -> ClusterLock:
         return ClusterLock(

@@ -14,6 +14,7 @@ from pumice.cluster.compatibility import CONTROL_FIRST, DATA_FIRST, judge
 from pumice.cluster.plan import Artifact, Batch, Change, NodePlan, Plan
 from pumice.cluster.plan_steps import steps_of
 from pumice.errors import PumiceError
+from pumice.rock.version import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -240,6 +241,9 @@ def _order(
     """Which side goes first, what is refused, and what there is to be warned of."""
     if asked.action == "remove":
         return DATA_FIRST, [], []
+    if asked.action == "rollback":
+        lower = any(_goes_down(change) for each in going for change in each.changes)
+        return DATA_FIRST if lower else CONTROL_FIRST, [], []
     roles = {role_of(each.node, each.facts) for each in inputs}
     hybrid = {"control_plane", "data_plane"} <= roles
     orders: dict[str, str] = {}
@@ -274,6 +278,13 @@ def _order(
             )
         )
     return next(iter(orders), CONTROL_FIRST), problems, warnings
+
+
+def _goes_down(change: Change) -> bool:
+    """Whether a rock's version becomes lower, or the rock goes."""
+    if not change.before or not change.after:
+        return not change.after
+    return parse_version(change.after) < parse_version(change.before)
 
 
 def _batches(going: Sequence[NodeInput], cluster: Cluster, order: str) -> tuple[Batch, ...]:

@@ -18,6 +18,7 @@ from pumice.cluster.rollout_state import (
     PROVED,
     REVERTED,
     STUCK,
+    UNFINISHED,
     UNTOUCHED,
     WAITING,
     Outcome,
@@ -198,7 +199,7 @@ class _Runner:
             self.run("undo", open_, "the rollout was interrupted")
 
     def _after_cut(self, node: str, kind: str, error: PumiceError) -> Outcome:
-        state = UNTOUCHED if kind == "prove" else STUCK if kind == "undo" else DONE
+        state = {"prove": UNTOUCHED, "undo": STUCK}.get(kind, UNFINISHED)
         return self._told(Outcome(node, state, kind, error.message, error.hint))
 
     def _prove(self, node: str) -> Outcome:
@@ -236,8 +237,7 @@ class _Runner:
         try:
             note = self._work.finish(node)
         except PumiceError as error:
-            # It has been proved: what is left there is tidied by the next command.
-            note = f"tidying up there failed ({error.message}); the next command does it"
+            return self._told(outcome.replace(state=UNFINISHED, step="finish", message=error.message))
         return self._told(outcome.replace(state=DONE, note=note or outcome.note))
 
     def _told(self, outcome: Outcome) -> Outcome:
@@ -263,6 +263,8 @@ def _sentence(outcome: Outcome) -> str:
         return f"proved{note}"
     if outcome.state == DONE:
         return f"done{note}"
+    if outcome.state == UNFINISHED:
+        return f"proved, NOT FINISHED: {outcome.message} It runs the new version. The same command finishes it"
     at = f" at {outcome.step}" if outcome.step else ""
     if outcome.state == UNTOUCHED:
         return f"FAILED{at}, nothing was changed there: {outcome.message}"

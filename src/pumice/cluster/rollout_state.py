@@ -8,6 +8,9 @@ A node goes
        ├── fails later, and is taken back at once ─────────────────► back
        └── fails later, and cannot be taken back ──────────────────► stuck
 
+    proved ── its record and journal cannot be written ────────────► unfinished: on the new version, until
+                                                                      the next command tidies
+
 - Batches go one after the other, each only when every node of those before is done or failed.
 - Failed are untouched, back and stuck. More of them than `max_failures`, any of them in a canary's batch,
   or one that is stuck: the proved nodes of the batch are taken back, and nothing else is begun.
@@ -26,13 +29,23 @@ if TYPE_CHECKING:
     from pumice.cluster.plan import Batch, Plan
 
 __all__ = [
-    "BACK", "DONE", "FAILED", "PROVED", "REVERTED", "STUCK", "UNTOUCHED", "WAITING", "Act", "Outcome",
+    "BACK",
+    "DONE",
+    "FAILED",
+    "PROVED",
+    "REVERTED",
+    "STUCK",
+    "UNFINISHED",
+    "UNTOUCHED",
+    "WAITING",
+    "Act",
+    "Outcome",
     "next_act",
 ]  # fmt: skip
 
 WAITING, PROVED, DONE = "waiting", "proved", "done"
 UNTOUCHED, BACK, STUCK = "untouched", "back", "stuck"
-REVERTED = "reverted"
+REVERTED, UNFINISHED = "reverted", "unfinished"
 FAILED = frozenset((UNTOUCHED, BACK, STUCK))
 
 
