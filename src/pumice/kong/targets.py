@@ -92,9 +92,9 @@ def parse_targets(words: Iterable[str]) -> Targets:
         elif word in EDITIONS:
             editions[word] = None
         elif word in ("newest", "kong") or word.startswith("kong@"):
-            ranges.append(word.partition("@")[2] or "newest")
+            ranges.append(word.removeprefix("kong@") if word.startswith("kong@") else "newest")
         else:
-            known = ", ".join((*EDITIONS, *CHANNELS))
+            known = ", ".join(("newest", *EDITIONS, *CHANNELS))
             raise UsageError(f"'{word}' is no target", hint=f"Targets are kong@VERSION, kong@>=3.4, {known}.")
     pool = ENTERPRISE_VERSIONS if "enterprise" in editions else KONG_VERSIONS
     only = pool if set(editions) == {"enterprise"} else KONG_VERSIONS
@@ -117,7 +117,7 @@ def _words(texts: Iterable[str]) -> list[str]:
     for word in (part.strip() for text in texts for part in text.split(",")):
         if word[:1] in ("<", ">", "=", "~", "!") and found and found[-1].startswith("kong@"):
             found[-1] += f", {word}"
-        elif word:
+        else:
             found.append(word)
     return found
 
@@ -132,6 +132,8 @@ def _editions_of(version: str, named: Sequence[str]) -> tuple[str, ...]:
 
 def _versions(text: str, pool: Sequence[str], newest: str) -> list[str]:
     """The versions that a version, a range of `pool`, or `newest` stands for."""
+    if not text.strip():
+        raise UsageError("'kong@' names no version", hint=_KNOWN)
     if text in ("newest", "latest"):
         return [newest]
     minor = ".".join(text.split(".")[:2])
@@ -150,7 +152,7 @@ def _versions(text: str, pool: Sequence[str], newest: str) -> list[str]:
         # a range of versions that only Enterprise has
         found = [version for version in ENTERPRISE_VERSIONS if matches(parse_version(version), constraints)]
     if not found:
-        raise UsageError(f"no version of Kong that is known is '{text}'", hint=_KNOWN)
+        raise UsageError(f"Kong {text} is not known", hint=_KNOWN)
     return found
 
 

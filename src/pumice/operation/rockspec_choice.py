@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pumice.base.disk import translate
 from pumice.errors import NotFoundError, RockspecError, UsageError
 from pumice.rock.filename import parse_filename
 from pumice.rock.version import parse_version
@@ -71,7 +72,13 @@ def rockspec_argument(given: str | None, directory: str) -> str:
 
 
 def rockspec_in(directory: str) -> str:
-    """The path of the rockspec of a directory that was named. Raises NotFoundError, RockspecError."""
+    """The path of the rockspec of a directory that was named. Raises NotFoundError, RockspecError, or that it
+    cannot be read.
+    """
+    try:
+        os.listdir(directory)
+    except OSError as error:
+        raise translate(error, f"read {directory}") from error
     chosen = choose_rockspec(directory)
     if chosen is None:
         raise NotFoundError(
