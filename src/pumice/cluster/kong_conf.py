@@ -89,15 +89,16 @@ def _settings(text: str) -> Iterator[tuple[str, str, int, int]]:
     """(key, value, start, end) of every setting; text[start:end] is the value."""
     at = 0
     while at < len(text):
-        end = _end_of_line(text, at)
-        while _goes_on(text[at:end]) and end < len(text):
-            end = _end_of_line(text, end)
+        last, end = at, _end_of_line(text, at)
+        comment = text[at:end].lstrip().startswith("#")
+        while not comment and end < len(text) and _goes_on(text[last:end]):
+            last, end = end, _end_of_line(text, end)
         line = text[at:end]
         found = _SETTING.match(line)
         if found is not None:
             body = found["value"].rstrip("\r\n")
-            comment = _COMMENT.search(body)
-            value = (body[: comment.start()] if comment else body).rstrip()
+            remark = _COMMENT.search(body)
+            value = (body[: remark.start()] if remark else body).rstrip()
             start = at + found.start("value")
             yield found["key"], value, start, start + len(value)
         at = end
@@ -109,7 +110,7 @@ def _end_of_line(text: str, at: int) -> int:
 
 
 def _goes_on(line: str) -> bool:
-    return line.rstrip("\r\n").endswith("\\") and line.endswith("\n") and not line.lstrip().startswith("#")
+    return line.removesuffix("\n").removesuffix("\r").endswith("\\")
 
 
 def _spliced(text: str, replaced: list[tuple[int, int, str]]) -> tuple[str, tuple[Splice, ...]]:
