@@ -149,17 +149,25 @@ def test_a_missing_header_in_a_real_request_fails_the_node(
     has(fleet, two, "1.0.2")
 
 
-@pytest.mark.parametrize("where", ["gateway", "session"])
-def test_plugins_that_an_environment_names_are_told_before_anything_is_sent(
-    fleet: Fleet, controller: Controller, plugin: Plugin, where: str
+def test_plugins_that_the_environment_of_a_session_names_are_refused(
+    fleet: Fleet, controller: Controller, plugin: Plugin
 ) -> None:
-    """`KONG_PLUGINS` beats kong.conf: what is written there would not count, now or at the next start."""
-    if where == "gateway":
-        fleet.start([DBLESS] * 2, environment={1: {"KONG_PLUGINS": "key-auth,acme"}})
-    else:
-        fleet.start([DBLESS] * 2, sessions={1: {"KONG_PLUGINS": "bundled"}})
+    """`KONG_PLUGINS` beats kong.conf in every command of the gateway: what is written there would not count."""
+    fleet.start([DBLESS] * 2, sessions={1: {"KONG_PLUGINS": "bundled"}})
     controller.run("ship", plugin("1.0.0"), "--to", fleet.toml).fails("node-2", "KONG_PLUGINS")
     has_nothing(fleet)
+
+
+def test_plugins_that_no_file_of_the_node_names_are_warned_of(
+    fleet: Fleet, controller: Controller, plugin: Plugin
+) -> None:
+    """A gateway blanks its environment, so what it was prepared with is all that tells of a variable."""
+    fleet.start([DBLESS] * 2, environment={1: {"KONG_PLUGINS": "key-auth,acme"}})
+    source = plugin("1.0.0")
+    done = controller.run("ship", source, "--to", fleet.toml).ok()
+    assert "node-2: its gateway was prepared with plugins = key-auth,acme" in done.said
+    assert "node-1: its gateway was prepared" not in done.said
+    has(fleet, source, "1.0.0")
 
 
 def test_what_a_gateway_does_not_listen_on_is_told(

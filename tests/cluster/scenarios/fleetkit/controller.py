@@ -112,19 +112,20 @@ class Controller:
         ended = Ended([str(word) for word in words], process.returncode, out, err)
         return None if process.returncode == -signal.SIGKILL else ended
 
-    def killed_at_event(self, number: int, *words: str | Path, timeout: float = 60.0) -> Ended | None:
-        """A command with `--json` that gets SIGKILL at its event of this number (0: the first)."""
+    def killed_at_event(
+        self, matches: Callable[[dict[str, Any]], bool], *words: str | Path, timeout: float = 60.0
+    ) -> Ended | None:
+        """A command with `--json` that gets SIGKILL at its first such event; else as `killed_when`."""
         process = self.start(*words, "--json")
         assert process.stdout is not None
-        timer_end = time.monotonic() + timeout
-        seen = 0
+        end = time.monotonic() + timeout
+        told = []
         for line in process.stdout:
-            assert time.monotonic() < timer_end
-            if line.startswith("{"):
-                if seen == number:
-                    process.kill()
-                    break
-                seen += 1
+            assert time.monotonic() < end, f"pumice {words} took more than {timeout} s"
+            told.append(line)
+            if line.startswith("{") and matches(json.loads(line)):
+                process.kill()
+                break
         out, err = process.communicate(timeout=20)
-        ended = Ended([str(word) for word in words], process.returncode, out, err)
+        ended = Ended([str(word) for word in words], process.returncode, "".join(told) + out, err)
         return None if process.returncode == -signal.SIGKILL else ended

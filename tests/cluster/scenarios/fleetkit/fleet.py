@@ -91,7 +91,7 @@ class FleetNode:
         for line in self.conf.splitlines():
             key, mark, value = line.partition("=")
             if mark and key.strip() == name:
-                return value.strip()
+                return value.partition("#")[0].strip()
         return ""
 
     # --- answers -----------------------------------------------------------------------------------------
