@@ -250,6 +250,17 @@ def standins(tmp_path: Path, environment: dict[str, str]) -> Path:
     return state
 
 
+def mentioned(text: str) -> bool:
+    """Whether a process has this in its command line."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if text.encode() in path.read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
 PODMAN = """#!/bin/sh
 exec "{podman}" --root "{root}" --runroot "{run}" --storage-driver vfs --runtime runc --cgroup-manager cgroupfs "$@"
 """
@@ -302,4 +313,8 @@ def podman():
     yield folder, start
     for name in started:
         subprocess.run([program, "rm", "-f", "-t", "0", name], capture_output=True, check=False)
+    # What podman leaves behind for tidying writes there until it has ended.
+    until = time.monotonic() + 10
+    while mentioned(str(folder)) and time.monotonic() < until:
+        time.sleep(0.05)
     shutil.rmtree(folder, ignore_errors=True)
