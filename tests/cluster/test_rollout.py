@@ -198,7 +198,7 @@ def test_a_node_that_cannot_be_tidied_is_new_but_has_to_be_finished() -> None:
     assert not result.ok
     assert not result.stopped
     assert work.nodes["n0"].loaded == "new"
-    assert any("The same command finishes it" in event.text for event in told)
+    assert any("run this again to finish it" in event.text for event in told)
 
 
 def test_a_lost_lock_stops_between_two_batches() -> None:

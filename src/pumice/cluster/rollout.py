@@ -264,7 +264,7 @@ def _sentence(outcome: Outcome) -> str:
     if outcome.state == DONE:
         return f"done{note}"
     if outcome.state == UNFINISHED:
-        return f"proved, NOT FINISHED: {outcome.message} It runs the new version. The same command finishes it"
+        return f"proved, NOT FINISHED: {outcome.message} It runs the new version; run this again to finish it"
     at = f" at {outcome.step}" if outcome.step else ""
     if outcome.state == UNTOUCHED:
         return f"FAILED{at}, nothing was changed there: {outcome.message}"
