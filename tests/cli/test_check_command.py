@@ -162,3 +162,20 @@ def test_an_argument_that_cannot_be_read_does_not_keep_the_others_from_being_che
         "also-nothing does",
     ):
         assert told in command.output
+
+
+def test_a_project_names_its_targets(command: Any, plugin: Path) -> None:
+    settings = plugin / "pumice.toml"
+    for text, targets in (('["kong@2.8", "kong@3.9"]', ["kong@2.8"]), ('"kong@2.8,kong@3.9"', ["kong@2.8"])):
+        settings.write_text(f"[check]\nfor = {text}\n")
+        assert command("check", "--json", str(plugin)) == 1
+        found = {item["code"]: item["for"] for item in json.loads(command.output)["findings"]}
+        assert found["schema-field"] == targets
+    # what is named on the command line counts
+    assert command("check", "--for", "kong@3.9", str(plugin)) == 0
+    settings.write_text('[check]\nfor = ["kong@1.0"]\n')
+    assert command("check", str(plugin)) == 1
+    assert "Kong 1.0 is not known" in command.output
+    settings.write_text("[check\n")
+    assert command("check", str(plugin)) == 1
+    assert "[silence-invalid]" in command.output

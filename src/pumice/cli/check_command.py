@@ -39,7 +39,8 @@ COMMAND = Command(
         Option(
             ("--for",),
             "What it has to work on, separated by commas or given several times: kong@3.4, kong@>=3.4, "
-            "newest; oss, enterprise; rock, tar, image, helm, operator, konnect-hybrid, streaming.",
+            "newest; oss, enterprise; rock, tar, image, helm, operator, konnect-hybrid, streaming. "
+            "Default: [check] for in pumice.toml, else the newest open-source Kong.",
             "<target>",
             repeat=True,
         ),
@@ -56,7 +57,7 @@ def run(arguments: Arguments, session: Session) -> int:
     """Checks every argument."""
     form = "json" if arguments.flag("json") else arguments.text("format") or "text"
     strict = arguments.flag("strict")
-    targets = parse_targets(arguments.texts("for"))
+    targets = parse_targets(arguments.texts("for")) if arguments.texts("for") else None
     reports = []
     failed = False
     paths = arguments.texts("path") or (".",)

@@ -247,7 +247,7 @@ class JudgedPlugin:
         if module.startswith("kong.plugins."):
             return "add the file, and list it in build.modules"
         if module.startswith("kong."):
-            return "Kong has no such module: use the plugin development kit (the global 'kong')"
+            return "Kong has no such module; if it is Kong Enterprise's own, check with --for enterprise"
         return "name the rock that has it in the rockspec's dependencies"
 
 

@@ -5,6 +5,11 @@
 
 `path` narrows a silence to files (`*` stands for anything). A silence without a reason does nothing, and so
 does one that nothing answers to: both are findings, so that the list stays true.
+
+The same file may name the targets that the project is for, as `check --for` does:
+
+    [check]
+    for = ["kong@>=3.4", "enterprise"]
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SETTINGS", "Silence", "Silenced", "apply_silences", "read_silences"]
+__all__ = ["SETTINGS", "Silence", "Silenced", "apply_silences", "read_silences", "read_targets"]
 
 SETTINGS = "pumice.toml"
 
@@ -79,6 +84,19 @@ def read_silences(data: bytes) -> tuple[tuple[Silence, ...], tuple[Finding, ...]
         else:
             silences.append(Silence(code, reason.strip(), path, line))
     return tuple(silences), tuple(problems)
+
+
+def read_targets(data: bytes) -> tuple[str, ...]:
+    """The words of `[check] for` of a `pumice.toml`; nothing where it has none, or cannot be read."""
+    import tomllib
+
+    try:
+        section = tomllib.loads(data.decode("utf-8", "replace")).get("check", {})
+    except (tomllib.TOMLDecodeError, RecursionError):
+        # the silences, which stand in the same file, tell of it
+        return ()
+    words = section.get("for", ()) if isinstance(section, dict) else ()
+    return (words,) if isinstance(words, str) else tuple(str(word) for word in words)
 
 
 def apply_silences(

@@ -22,16 +22,25 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT", "Report", "Targets", "check_path", "check_rock", "package_at", "parse_targets"]
 
 
-def check_path(path: str, config: Config, targets: Targets = DEFAULT) -> Report:
+def check_path(path: str, config: Config, targets: Targets | None = None) -> Report:
     """The report on a directory, a rockspec, a rock or a tar.gz; `path` is relative to the current directory.
 
-    Raises NotFoundError, and DataError for a file that LuaRocks itself would refuse to read.
+    Without `targets` those are meant that the project's `pumice.toml` names, else the default ones. Raises
+    NotFoundError, DataError for a file that LuaRocks itself would refuse to read, and UsageError for targets
+    of the project that are not known.
     """
-    report = _judge(package_at(path, config), config, targets)
+    package = package_at(path, config)
     absolute = os.path.normpath(os.path.join(config.cwd, path))
-    folder = absolute if os.path.isdir(absolute) else os.path.dirname(absolute)
     # what stands beside a finished artefact is not its own
-    return _silenced(report, folder) if os.path.isdir(absolute) or path.endswith(".rockspec") else report
+    if not os.path.isdir(absolute) and not path.endswith(".rockspec"):
+        return _judge(package, config, targets or DEFAULT)
+    settings = _settings(absolute if os.path.isdir(absolute) else os.path.dirname(absolute))
+    if targets is None and settings is not None:
+        from pumice.kong.silence import read_targets
+
+        targets = parse_targets(read_targets(settings))
+    report = _judge(package, config, targets or DEFAULT)
+    return report if settings is None else _silenced(report, settings)
 
 
 def check_rock(rock: Rock, config: Config) -> Report:
@@ -39,24 +48,30 @@ def check_rock(rock: Rock, config: Config) -> Report:
     return _judge(package_of_rock(rock), config)
 
 
-def _silenced(report: Report, folder: str) -> Report:
-    """The report without what the project's `pumice.toml` silences, and with what is wrong in there."""
-    from pumice.kong.silence import SETTINGS, apply_silences, read_silences
+def _settings(folder: str) -> bytes | None:
+    """The project's `pumice.toml`, if there is one."""
+    from pumice.kong.silence import SETTINGS
 
     # a rockspec may lie in a folder of its own below the project
     above = source_directory(os.path.join(folder, SETTINGS))
     for place in (os.path.join(folder, SETTINGS), os.path.join(above, SETTINGS)):
         try:
             with open(place, "rb") as file:
-                data = file.read()
+                return file.read()
         except FileNotFoundError:
             continue
         except OSError as error:
             raise translate(error, f"read {place}") from error
-        silences, problems = read_silences(data)
-        told, silenced = apply_silences(report.findings, silences)
-        return report.replace(findings=(*told, *problems), silenced=silenced)
-    return report
+    return None
+
+
+def _silenced(report: Report, settings: bytes) -> Report:
+    """The report without what the project's settings silence, and with what is wrong in there."""
+    from pumice.kong.silence import apply_silences, read_silences
+
+    silences, problems = read_silences(settings)
+    told, silenced = apply_silences(report.findings, silences)
+    return report.replace(findings=(*told, *problems), silenced=silenced)
 
 
 def package_at(path: str, config: Config) -> Package:
