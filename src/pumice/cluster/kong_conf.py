@@ -86,7 +86,7 @@ def _plain(value: str) -> str:
 
 
 def _settings(text: str) -> Iterator[tuple[str, str, int, int]]:
-    """(key, value, start, end) of every setting; text[start:end] is the value."""
+    """(key, value, start, end) of every setting; text[start:end] is what a new value replaces."""
     at = 0
     while at < len(text):
         last, end = at, _end_of_line(text, at)
@@ -100,7 +100,8 @@ def _settings(text: str) -> Iterator[tuple[str, str, int, int]]:
             remark = _COMMENT.search(body)
             value = (body[: remark.start()] if remark else body).rstrip()
             start = at + found.start("value")
-            yield found["key"], value, start, start + len(value)
+            # Of several lines all are replaced: what is a remark there would else become a line of its own.
+            yield found["key"], value, start, start + len(body if "\n" in body else value)
         at = end
 
 
