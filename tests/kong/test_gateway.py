@@ -84,6 +84,14 @@ def test_every_other_module_of_the_rock_is_loaded_too(tree: Callable[..., tuple[
     assert f"{place[0]}/demo/init.lua" in report.files
 
 
+def test_a_node_may_have_modules_of_enterprise_but_none_that_went(
+    tree: Callable[..., tuple[str, str]],
+) -> None:
+    assert one(tree(handler=f"require 'kong.enterprise_edition.utils' {HANDLER}")).error is None
+    report = one(tree(handler=f"require 'kong.singletons' {HANDLER}"))
+    assert "module 'kong.singletons' not found" in (report.error or "")
+
+
 def test_an_init_file_is_found_by_the_directorys_name(tree: Callable[..., tuple[str, str]]) -> None:
     report = one(tree(handler="return require 'demo'", demo__init=HANDLER), "demo")
     assert (report.error, report.version) == (None, "2.0.0")

@@ -12,6 +12,7 @@ import os
 
 from pumice.base.value import Value
 from pumice.kong.handler_rules import handler_findings, phases_of
+from pumice.kong.kong_version import NEWEST, Gateway
 from pumice.kong.loaded import Job
 from pumice.kong.plugin import Plugin, find_plugins
 from pumice.kong.sandbox import Sandbox, load_modules
@@ -74,6 +75,8 @@ def verify_plugins(
         lib_extension=lib_extension,
         seconds=seconds,
         memory=memory,
+        # a node may be one of Enterprise, whose modules are not published
+        gateway=Gateway(NEWEST.version, "enterprise"),
     )
     return tuple(
         _verify(plugin, rest if number == 0 else [], sandbox) for number, plugin in enumerate(plugins)
