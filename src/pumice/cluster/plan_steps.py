@@ -16,7 +16,7 @@ def steps_of(each: NodeInput, role: str, timeout: float) -> tuple[Step, ...]:
     """The steps of a node in words, as `steps.py` and `gates.py` carry them out."""
     node, facts = each.node, each.facts
     now = f"generation {facts.generation}" if facts.generation else "no generation"
-    steps = []
+    steps = [Step("mend", each.reason)] if each.reason else []
     if each.files or each.size:
         noun = "content" if each.files == 1 else "contents"
         what = f"{each.files} {noun} that the node lacks, {each.size:,} bytes with the list of files"

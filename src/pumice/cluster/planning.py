@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from pumice.base.value import Value
 from pumice.cluster.compatibility import CONTROL_FIRST, DATA_FIRST, judge
-from pumice.cluster.plan import Artifact, Batch, Change, NodePlan, Plan
+from pumice.cluster.plan import Artifact, Change, NodePlan, Plan
+from pumice.cluster.plan_batches import ROLE_NAMES, batches_of, goes_down, migrations_of, role_of
 from pumice.cluster.plan_steps import steps_of
 from pumice.errors import PumiceError
-from pumice.rock.version import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,14 +25,7 @@ if TYPE_CHECKING:
     from pumice.cluster.node_content import NodeContent
     from pumice.cluster.plan import EntityStep
 
-__all__ = ["Asked", "NodeInput", "RolloutRefused", "facts_digest", "make_plan", "role_of"]
-
-_ONE = {
-    "control_plane": "control plane",
-    "data_plane": "data plane",
-    "traditional": "traditional node",
-    "dbless": "DB-less node",
-}
+__all__ = ["Asked", "NodeInput", "RolloutRefused", "facts_digest", "make_plan"]
 
 
 class RolloutRefused(PumiceError):
@@ -90,11 +83,6 @@ class NodeInput(Value):
         )
 
 
-def role_of(node: Node, facts: NodeFacts) -> str:
-    """The role of a node: cluster.toml's word, else the node's own configuration, else `traditional`."""
-    return node.role or facts.role or "traditional"
-
-
 def facts_digest(facts: NodeFacts) -> str:
     """What must not change on a node between plan and rollout, as one digest, which tells no secrets."""
     digest = hashlib.sha256()
@@ -140,7 +128,7 @@ def make_plan(
     for each in going:
         warnings += [f"{each.node.name}: {_without(text, each.node.name)}" for text in each.enabling.warnings]
     plans = {each.node.name: _node_plan(each, cluster) for each in going}
-    batches = _batches(going, cluster, order)
+    batches = batches_of(going, cluster, order)
     ordered = [plans[node] for batch in batches for node in batch.nodes]
     return Plan(
         id=asked.id,
@@ -155,7 +143,7 @@ def make_plan(
         missing=tuple(missing.items()),
         max_failures=max(cluster.max_failures - len(missing), 0),
         timeout=cluster.timeout,
-        migrate=_migrations(going, batches),
+        migrate=migrations_of(going, batches),
         entities=asked.entities,
         warnings=_once(warnings),
         force=asked.force,
@@ -215,7 +203,7 @@ def _role_problems(inputs: Sequence[NodeInput], asked: Asked) -> Iterator[_Probl
         said, found = each.node.role, each.facts.role
         if said is not None and found is not None and said != found:
             yield _Problem(
-                f"{each.node.name} is a {_ONE[found]}, and cluster.toml calls it a {_ONE[said]}",
+                f"{each.node.name} is a {ROLE_NAMES[found]}, and cluster.toml calls it a {ROLE_NAMES[said]}",
                 "Mend `role` in cluster.toml, or leave it out.",
             )
     roles = {role_of(each.node, each.facts) for each in inputs}
@@ -242,7 +230,7 @@ def _order(
     if asked.action == "remove":
         return DATA_FIRST, [], []
     if asked.action == "rollback":
-        lower = any(_goes_down(change) for each in going for change in each.changes)
+        lower = any(goes_down(change) for each in going for change in each.changes)
         return DATA_FIRST if lower else CONTROL_FIRST, [], []
     roles = {role_of(each.node, each.facts) for each in inputs}
     hybrid = {"control_plane", "data_plane"} <= roles
@@ -278,56 +266,6 @@ def _order(
             )
         )
     return next(iter(orders), CONTROL_FIRST), problems, warnings
-
-
-def _goes_down(change: Change) -> bool:
-    """Whether a rock's version becomes lower, or the rock goes."""
-    if not change.before or not change.after:
-        return not change.after
-    return parse_version(change.after) < parse_version(change.before)
-
-
-def _batches(going: Sequence[NodeInput], cluster: Cluster, order: str) -> tuple[Batch, ...]:
-    """Canary and batches of each wave: control planes and all that proxies, in the order asked for."""
-    control = [each for each in going if role_of(each.node, each.facts) == "control_plane"]
-    others = [each for each in going if role_of(each.node, each.facts) != "control_plane"]
-    waves = [control, others] if order == CONTROL_FIRST else [others, control]
-    batches: list[Batch] = []
-    for wave in waves:
-        if not wave:
-            continue
-        roles = dict.fromkeys(f"{_ONE[role_of(each.node, each.facts)]}s" for each in wave)
-        name, names = " and ".join(roles), [each.node.name for each in wave]
-        # A canary that is the whole wave is one all the same.
-        first, rest = names[: cluster.canary], names[cluster.canary :]
-        if first:
-            batches.append(Batch(f"{name}, canary", tuple(first), True, cluster.pause if batches else 0.0))
-        size = cluster.batch_size(len(names))
-        for begin in range(0, len(rest), size):
-            count = f", batch {begin // size + 1}" if len(rest) > size else ""
-            pause = cluster.pause if batches else 0.0
-            batches.append(Batch(f"{name}{count}", tuple(rest[begin : begin + size]), False, pause))
-    return tuple(batches)
-
-
-def _migrations(going: Sequence[NodeInput], batches: Sequence[Batch]) -> tuple[str, tuple[str, ...]] | None:
-    """The node that runs migrations: the first that goes and has the database."""
-    by_name = {each.node.name: each for each in going}
-    for batch in batches:
-        for name in batch.nodes:
-            each = by_name[name]
-            if role_of(each.node, each.facts) not in ("control_plane", "traditional") or each.content is None:
-                continue
-            before = each.content.plugins_before
-            having = tuple(
-                plugin.name
-                for plugin in each.content.plugins.values()
-                if plugin.migrations
-                and (plugin.name not in before or before[plugin.name].digest != plugin.digest)
-            )
-            if having:
-                return name, having
-    return None
 
 
 def _node_plan(each: NodeInput, cluster: Cluster) -> NodePlan:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pumice.cluster.engine import Engine
     from pumice.cluster.facts import NodeFacts
     from pumice.cluster.gates import Asks
+    from pumice.cluster.inventory import Node
     from pumice.cluster.node_content import NodeContent
     from pumice.cluster.payload import Sent
     from pumice.cluster.survey import Survey
@@ -65,7 +66,9 @@ def prepare(
             reason = _of_files((*found.changed, *found.missing))
             facts = facts.replace(keys=facts.keys - set(found.damaged))
         if content.unchanged and not reason:
-            reason = _not_loaded(facts, content, asks_of(connection, facts))
+            reason = _not_loaded(
+                facts, content, _wanted(connection.node, content), asks_of(connection, facts)
+            )
         return _prepared(connection, facts, content, rollout, now, reason)
 
     return _sorted_out(engine, survey, one)
@@ -88,7 +91,7 @@ def _prepared(
 ) -> Prepared:
     node = connection.node
     gone = [name for name in content.plugins_before if name not in content.plugins]
-    wanted = content.plugins if node.layout == "generations" else content.asked
+    wanted = _wanted(node, content)
     same = enable(node, facts, facts.generation, add=wanted, remove=gone)
     again = bool(content.unchanged and (same.edits or reason))
     payload = make_payload(content, facts, command=f"pumice {rollout}", now=now, again=again)
@@ -114,22 +117,27 @@ def _prepared(
     )
 
 
+def _wanted(node: Node, content: NodeContent) -> tuple[str, ...]:
+    """The plugins that the node shall load: all of a tree of ours, of its own those that were asked for."""
+    return tuple(content.plugins) if node.layout == "generations" else content.asked
+
+
 def _digest(facts: NodeFacts) -> str | None:
     return facts.conf.digest if facts.conf is not None else None
 
 
-def _not_loaded(facts: NodeFacts, content: NodeContent, asks: Asks) -> str:
+def _not_loaded(facts: NodeFacts, content: NodeContent, wanted: tuple[str, ...], asks: Asks) -> str:
     """Why a node that has everything still has to be told; empty where it runs what it has.
 
     A data plane tells no versions: what it was last prepared with says which generation it runs.
     """
     if facts.master is None:
         return ""
-    if facts.role == "data_plane" or not content.plugins:
+    if facts.role == "data_plane" or not wanted:
         path = facts.settings.get("lua_package_path", "")
         current = f"/generations/{facts.generation}/"
         return "" if not facts.generation or current in path else "its gateway was not told of these files"
-    proof = [(name, gateway_version(plugin) or "") for name, plugin in content.plugins.items()]
+    proof = [(name, gateway_version(content.plugins[name]) or "") for name in wanted]
     try:
         reply = asks.admin("/")
     except PumiceError:
