@@ -76,6 +76,8 @@ def plain_content(
     owners = owners_of(manifest)
     touched = {rock.name for rock in planned.rocks} | {name for name, _ in planned.removed}
     touched |= {owners[name] for name in planned.asked if name in owners}
+    if not (wish.install or wish.remove):  # what is there is asked
+        touched |= set(owners.values())
     files = {
         path: blobs.add(view.read(f"{root}/{path}"), executable=False)
         for path in _modules_of(touched, manifest, view)

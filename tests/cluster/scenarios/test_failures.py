@@ -158,16 +158,16 @@ def test_plugins_that_the_environment_of_a_session_names_are_refused(
     has_nothing(fleet)
 
 
-def test_plugins_that_no_file_of_the_node_names_are_warned_of(
+def test_plugins_that_no_file_of_the_node_names_are_refused(
     fleet: Fleet, controller: Controller, plugin: Plugin
 ) -> None:
     """A gateway blanks its environment, so what it was prepared with is all that tells of a variable."""
     fleet.start([DBLESS] * 2, environment={1: {"KONG_PLUGINS": "key-auth,acme"}})
-    source = plugin("1.0.0")
-    done = controller.run("ship", source, "--to", fleet.toml).ok()
-    assert "node-2: its gateway was prepared with plugins = key-auth,acme" in done.said
-    assert "node-1: its gateway was prepared" not in done.said
-    has(fleet, source, "1.0.0")
+    controller.run("ship", plugin("1.0.0"), "--to", fleet.toml).fails(
+        "node-2", "KONG_PLUGINS", "key-auth,acme"
+    )
+    has_nothing([fleet[0]])
+    assert fleet[1].conf == fleet[1].first_conf
 
 
 def test_what_a_gateway_does_not_listen_on_is_told(
