@@ -179,3 +179,14 @@ def test_a_project_names_its_targets(command: Any, plugin: Path) -> None:
     settings.write_text("[check\n")
     assert command("check", str(plugin)) == 1
     assert "[silence-invalid]" in command.output
+
+
+def test_a_bundle_is_judged_like_the_rock_in_it(command: Any, project: Path, tmp_path: Path) -> None:
+    """The modules lie in a tree there, and are the plugin's all the same."""
+    source = str(project / "examples" / "kong-plugin-request-stamp")
+    assert command("pack", "--format", "bundle", source, "--offline", cwd=tmp_path) == 0, command.output
+    (packed,) = tmp_path.glob("*.bundle.tar.gz")
+    assert command("check", "--strict", str(packed), cwd=tmp_path) == 0, command.output
+    assert "request-stamp  0.1.0    100010    access, header_filter, log" in command.output
+    assert command("check", "--for", "operator", str(packed), cwd=tmp_path) == 1
+    assert "[channel-modules]" in command.output

@@ -110,3 +110,10 @@ def test_packages_without_a_plugin_in_common_are_no_two_versions(tmp_path: Path)
     code, out, told = pumice("diff", "old", "new", cwd=tmp_path)
     assert (code, out) == (1, "")
     assert "There is no plugin in both: a, b is in old, c, d in new" in told
+
+
+def test_defaults_are_shown_as_people_write_them(example: Path) -> None:
+    schema = example / "kong/plugins/request-stamp/schema.lua"
+    schema.write_text(schema.read_text().replace('"uuid4"', '"größe"'))
+    code, out, _ = pumice(".", cwd=example)
+    assert (code, '"größe"' in out) == (0, True)

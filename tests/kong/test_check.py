@@ -197,7 +197,17 @@ def test_a_part_that_is_there_but_not_listed_is_an_error(
 def test_the_rock_is_called_after_its_plugin(demo: Demo, rockspec_with: Changed) -> None:
     item = only(check(demo(rockspec=rockspec_with(("kong-plugin-demo", "demo")))))
     assert (item.code, item.is_error) == ("name-package", False)
+    assert item.message == "the rock is called demo, which tells nobody that it is a plugin"
     assert "kong-plugin-demo" in item.hint
+    item = only(check(demo(rockspec=rockspec_with(("kong-plugin-demo", "other")))))
+    assert item.message == "the rock is called other, its plugin 'demo'"
+
+
+def test_problems_that_are_not_listed_are_counted(demo: Demo) -> None:
+    fields = ", ".join(f"{{ f{number} = {{ type = 'string', nope = 1 }} }}" for number in range(7))
+    schema = f"return {{ name = 'demo', fields = {{ {{ config = {{ type = 'record', fields = {{ {fields} }} }} }} }} }}"
+    item = only(check(demo(schema=schema)))
+    assert item.message.endswith("config.f4.nope: unknown field; and 2 more")
 
 
 def test_the_schema_is_called_after_the_directory(demo: Demo) -> None:

@@ -217,6 +217,22 @@ def test_what_several_channels_say_alike_is_one_finding(demo: Demo, rockspec_wit
     }
 
 
+def test_a_file_that_no_config_map_can_hold_is_refused_where_it_would_be_mounted(
+    demo: Demo, rockspec_with: Changed
+) -> None:
+    """As `pack --format helm` refuses it."""
+    odd = '["kong.plugins.demo.my helper"] = "kong/plugins/demo/my helper.lua" } }'
+    package = demo(
+        schema=PLAIN,
+        rockspec=rockspec_with(("} }", odd)),
+        more={"kong/plugins/demo/my helper.lua": "return 1"},
+    )
+    (item,) = of_channel("helm", package)
+    assert (item.code, item.is_error) == ("channel-name", True)
+    assert "my helper.lua of 'demo' has a name that is no key of a ConfigMap" in item.message
+    assert of_channel("rock", package) == []
+
+
 def test_the_operator_says_it_in_its_own_words(demo: Demo, rockspec_with: Changed) -> None:
     (item,) = of_channel("operator", variant("modules", demo, rockspec_with))
     assert item.kong == 'file "util.lua" is unexpected, required files are handler.lua and schema.lua'

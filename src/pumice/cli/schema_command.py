@@ -74,7 +74,7 @@ def _show(path: str, arguments: Arguments, session: Session) -> int:
                     setting.path,
                     setting.type,
                     "yes" if setting.required else "no",
-                    json.dumps(setting.default) if setting.default is not None else "-",
+                    json.dumps(setting.default, ensure_ascii=False) if setting.default is not None else "-",
                     "; ".join(setting.constraints) or "-",
                 )
                 for setting in schema.settings()

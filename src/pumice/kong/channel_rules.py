@@ -31,6 +31,7 @@ __all__ = ["NAMED_BY_SCHEMA", "ChannelVerdict", "channel_findings", "channel_rep
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,49}[a-z0-9])?\Z")
 _KONNECT_NAME = re.compile(r"[0-9a-zA-Z-]{1,128}\Z")
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
 _FOLD = "pack with --single-file, which folds modules and pure-Lua dependencies into the two files"
 
 
@@ -189,6 +190,17 @@ def _needs(plugin: ChannelPlugin, channel: str) -> Iterator[Finding]:
         )
 
 
+def _keys(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
+    for path in plugin.files:
+        if not _KEY.match(path.rpartition("/")[2]):
+            yield finding(
+                "channel-name",
+                f"{path} of '{plugin.name}' has a name that is no key of a ConfigMap",
+                file=plugin.path_of(path),
+                hint="letters, digits, '-', '_' and '.' alone",
+            )
+
+
 def _directories(plugin: ChannelPlugin, _channel: str) -> Iterator[Finding]:
     below = sorted({path.rpartition("/")[0] for path in plugin.files} - {""})
     if below:
@@ -271,6 +283,7 @@ _RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (_modules, _TWO_FILES),
     (_entities, ("operator", "konnect-hybrid", "streaming")),
     (_needs, ("tar", "helm", "operator", "streaming")),
+    (_keys, ("helm",)),
     (_directories, ("helm",)),
     (size_findings_of, ("helm", "operator", "konnect-hybrid", "streaming")),
     (_texts, NAMED_BY_SCHEMA),

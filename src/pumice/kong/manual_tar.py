@@ -24,6 +24,9 @@ __all__ = ["install_text", "manual_tar_name", "package_of_tar", "write_manual_ta
 
 _ROOT = "/usr/local/custom"
 """Where the manual unpacks to."""
+_BUNDLE_INDEX = "pumice-bundle.json"
+_BUNDLE_PLACES = {"share/lua/5.1/": "", "lib/lua/5.1/": "lib/"}
+"""Where the modules of a bundle lie, which is a tree, and where they are in the manual's layout."""
 _SECTIONS_APART = ("bin", "conf", "doc", "docs", "lib", "spec", "test", "tests")
 """Directories of the archive whose Lua files are no modules."""
 
@@ -97,22 +100,23 @@ def install_text(rock: Rock) -> str:
 def package_of_tar(path: str, platforms: Collection[str], limits: Limits | None = None) -> Package:
     """The package in an archive of the manual's layout, Pumice's or anybody's, for `check`.
 
-    A single directory around everything is skipped. The rockspec is optional. Raises ArchiveError for an
-    archive that is broken or hostile, RockspecError for a rockspec that LuaRocks refuses.
+    A single directory around everything is skipped, and so is the tree around the modules of a bundle. The
+    rockspec is optional. Raises ArchiveError for an archive that is broken or hostile, RockspecError for a
+    rockspec that LuaRocks refuses.
     """
     from pumice.archive.tar_reader import open_tar
     from pumice.rock.rockspec import load_rockspec
 
     with open_tar(path) if limits is None else open_tar(path, limits) as archive:
         members = [member.name for member in archive.members if member.kind == "file"]
-        top = _top(members)
-        names = [name[len(top) :] for name in members]
+        places = _places(members)
+        names = list(places)
         sizes = {member.name: member.size for member in archive.members}
         # what is large and no Lua is not looked into
         contents = {
-            name: archive.read(top + name)
-            for name in names
-            if name.endswith((".lua", ".rockspec")) or sizes[top + name] <= OTHERS_LIMIT
+            name: archive.read(member)
+            for name, member in places.items()
+            if name.endswith((".lua", ".rockspec")) or sizes[member] <= OTHERS_LIMIT
         }
     known = {name: PackageFile(name, Content.of_bytes(data)) for name, data in contents.items()}
     files = {name: file for name, file in known.items() if name.endswith((".lua", ".rockspec"))}
@@ -176,6 +180,19 @@ def _proofs(plugins: tuple[Plugin, ...]) -> tuple[str, ...]:
 
 def _code(*lines: str) -> str:
     return "\n".join(f"     {line}" for line in lines)
+
+
+def _places(members: list[str]) -> dict[str, str]:
+    """The member behind each path of the manual's layout."""
+    if _BUNDLE_INDEX in members:
+        return {
+            place + name[len(prefix) :]: name
+            for name in members
+            for prefix, place in _BUNDLE_PLACES.items()
+            if name.startswith(prefix)
+        }
+    top = _top(members)
+    return {name[len(top) :]: name for name in members}
 
 
 def _top(names: list[str]) -> str:

@@ -194,10 +194,14 @@ def name_findings(package: Package, plugins: tuple[Plugin, ...]) -> Iterator[Fin
     if package.rockspec is not None and len(plugins) == 1:
         wanted = f"kong-plugin-{plugins[0].name}".lower()
         if package.rockspec.name != wanted:
+            told = f"the rock is called {package.rockspec.package}, its plugin '{plugins[0].name}'"
+            if package.rockspec.name == plugins[0].name.lower():
+                told = (
+                    f"the rock is called {package.rockspec.package}, which tells nobody that it is a plugin"
+                )
             yield finding(
                 "name-package",
-                f"the rock is called {package.rockspec.package}, its plugin '{plugins[0].name}': nobody can "
-                "guess one from the other",
+                told,
                 file=file,
                 hint=f"call the rock {wanted}, as Kong's own template does",
             )

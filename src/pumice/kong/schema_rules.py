@@ -100,6 +100,8 @@ def _refusal(plugin: str, verdict: Verdict, file: str, source: bytes) -> Finding
     """What Kong refuses, under the code of the part that is wrong, with the paths that Kong hides."""
     paths = [path for path, _ in verdict.problems]
     told = "; ".join(f"{path}: {said}" if path else said for path, said in verdict.problems[:5])
+    if len(verdict.problems) > 5:
+        told += f"; and {len(verdict.problems) - 5} more"
     line = _line_of(paths, source)
     if "name" in paths:
         return finding(
