@@ -117,3 +117,15 @@ def test_defaults_are_shown_as_people_write_them(example: Path) -> None:
     schema.write_text(schema.read_text().replace('"uuid4"', '"größe"'))
     code, out, _ = pumice(".", cwd=example)
     assert (code, '"größe"' in out) == (0, True)
+
+
+def test_a_huge_file_is_refused_and_not_read_to_its_end(example: Path) -> None:
+    """Sparse: 3 GiB, of which nothing is on the disk."""
+    for name, told in (("c.json", "longer than 16 MiB"), ("x-1.0-1.rockspec", "bytes long: more than")):
+        with open(example / name, "wb") as file:
+            file.truncate(3 << 30)
+        words = (".", "--validate", name) if name.endswith("json") else (name,)
+        limited = f"ulimit -v 1500000; exec {sys.executable} -m pumice schema {' '.join(words)}"
+        done = subprocess.run(["sh", "-c", limited], cwd=example, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, told in done.stderr) == (1, True), done.stderr
+        (example / name).unlink()

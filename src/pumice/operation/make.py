@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Made", "build_directory", "make", "read_rockspec"]
 
 
+_READ = 16 << 20
+"""Enough to see that a rockspec is too long; what is there may be any file."""
+
+
 class Made(Value):
     """What `make` did: the rock, and where it went."""
 
@@ -35,7 +39,7 @@ def read_rockspec(path: str, config: Config) -> Rockspec:
     """The rockspec at an absolute path. Raises NotFoundError, RockspecError."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            data = file.read(_READ)
     except OSError as error:
         raise NotFoundError(
             f"{path} cannot be read: {error.strerror}", hint="Check the name and the file's mode."

@@ -33,6 +33,9 @@ __all__ = [
     "validate_file",
 ]
 
+_READ = 16 << 20
+"""Bytes of a file of settings that are looked at."""
+
 
 class PluginSchema(Value):
     """One plugin's schema, which a gateway would accept."""
@@ -77,13 +80,17 @@ def validate_file(path: str, configuration: str, config: Config) -> Answer:
     absolute = os.path.join(config.cwd, configuration)
     try:
         with open(absolute, "rb") as file:
-            data = file.read()
+            data = file.read(_READ + 1)
     except FileNotFoundError:
         raise NotFoundError(
             f"{configuration} does not exist", hint="--validate takes a file with a JSON object of settings."
         ) from None
     except OSError as error:
         raise translate(error, f"read {configuration}") from error
+    if len(data) > _READ:
+        raise DataError(
+            f"{configuration} is longer than {_READ >> 20} MiB", hint="give a JSON object of settings"
+        )
     try:
         sent = json.loads(data)
     except (ValueError, RecursionError) as error:
