@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 
     from pumice.base.config import Config
     from pumice.base.progress import Progress
-    from pumice.cluster.connection import Connection
     from pumice.cluster.content import Wish
     from pumice.cluster.engine import Engine
-    from pumice.cluster.facts import NodeFacts
     from pumice.cluster.inventory import Cluster
     from pumice.cluster.plan import Plan
     from pumice.cluster.preparation import Prepared
@@ -137,11 +135,8 @@ class Conductor:
         """
         from pumice.cluster.content import ContentMaker, Wish
 
+        wish = Wish(remove=(plugin,), force=self._terms.force)
         with ContentMaker(self._config, self._progress) as maker:
-
-            def wish(connection: Connection, facts: NodeFacts) -> Wish:
-                there = maker.content(connection, facts, Wish()).plugins.get(plugin)
-                return Wish(remove=(there.rock[0],)) if there is not None else Wish()
 
             def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
                 return prepare(self._engine, survey, maker, wish, self.id, self._gateways(survey).asks)

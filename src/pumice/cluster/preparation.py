@@ -46,7 +46,7 @@ def prepare(
     engine: Engine,
     survey: Survey,
     maker: ContentMaker,
-    wish: Wish | Callable[[Connection, NodeFacts], Wish],
+    wish: Wish,
     rollout: str,
     asks_of: Callable[[Connection, NodeFacts], Asks],
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
@@ -59,7 +59,7 @@ def prepare(
 
     def one(connection: Connection) -> Prepared:
         facts = survey.facts[connection.node.name]
-        content = maker.content(connection, facts, wish(connection, facts) if callable(wish) else wish)
+        content = maker.content(connection, facts, wish)
         reason = ""
         if content.unchanged and facts.record is not None:
             found = drift(connection, facts)
