@@ -190,3 +190,24 @@ def test_a_bundle_is_judged_like_the_rock_in_it(command: Any, project: Path, tmp
     assert "request-stamp  0.1.0    100010    access, header_filter, log" in command.output
     assert command("check", "--for", "operator", str(packed), cwd=tmp_path) == 1
     assert "[channel-modules]" in command.output
+
+
+def test_modules_without_a_rockspec_are_judged_as_they_lie(
+    command: Any, project: Path, tmp_path: Path
+) -> None:
+    """What --single-file writes, and what is mounted or copied by hand."""
+    source = str(project / "examples" / "kong-plugin-request-stamp")
+    assert command("pack", "--single-file", source, cwd=tmp_path) == 0, command.output
+    (folder,) = tmp_path.glob("*.single")
+    assert command("check", "--for", "operator,streaming,rock", folder.name, cwd=tmp_path) == 0, (
+        command.output
+    )
+    assert "request-stamp  0.1.0    100010    access, header_filter, log" in command.output
+    assert " no " not in command.output
+    assert command("schema", folder.name, cwd=tmp_path) == 0
+    handler = folder / "kong/plugins/request-stamp/handler.lua"
+    handler.write_text("return {}")
+    assert command("check", folder.name, cwd=tmp_path) == 1
+    assert "[handler-priority]" in command.output
+    assert command("bump", "minor", folder.name, cwd=tmp_path) == 1
+    assert "rockspec" in command.output

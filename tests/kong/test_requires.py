@@ -2,7 +2,9 @@
 
 import pytest
 
+from pumice.kong.plugin_files import PluginFiles
 from pumice.kong.requires import Requirement, required_modules
+from pumice.kong.single_file import LuaSource, fold
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,18 @@ def test_a_name_that_is_continued_does_not_hide_the_next() -> None:
 
 def test_odd_bytes_are_no_problem() -> None:
     assert required_modules(b'\xff\xfe local s = "\xff" require "\xc3\xa4" \x00 "') == (Requirement("ä", 1),)
+
+
+def test_a_folded_file_requires_nothing_that_it_holds() -> None:
+    """Not even under a name with escapes, or where a module uses the helper's name itself."""
+    texts = {
+        "kong.plugins.demo.handler": 'local a, b = require "demo.ä b", require "cjson"\nlocal folded = a return b',
+        "kong.plugins.demo.schema": "return {}",
+        "demo.ä b": "return 1",
+    }
+    modules = {name: LuaSource(f"{name}.lua", text.encode()) for name, text in texts.items()}
+    plugin = PluginFiles("demo", "1.0-1", {"handler.lua": b"", "schema.lua": b""})
+    text = fold(plugin, modules).plugin.files["handler.lua"]
+    assert [item.module for item in required_modules(text)] == ["cjson"]
+    by_hand = required_modules(text.replace(b"by Pumice", b"by hand"))
+    assert "kong.plugins.demo.handler" in [item.module for item in by_hand]

@@ -23,6 +23,7 @@ __all__ = [
     "absent_modules",
     "module_of_path",
     "package_of_directory",
+    "package_of_modules",
     "package_of_rock",
 ]
 
@@ -133,6 +134,15 @@ def package_of_directory(directory: str, rockspec: Rockspec, *, modules: LuaTabl
         tuple(outside),
         others,
     )
+
+
+def package_of_modules(directory: str) -> Package:
+    """The package in a directory (absolute) without a rockspec: `kong/plugins/…`, as it lies on a node."""
+    known = _below(directory, "kong")
+    files = {path: file for path, file in known.items() if path.endswith(".lua")}
+    modules = {module: path for path in files if (module := module_of_path(path)) is not None}
+    others = {path: file for path, file in known.items() if path not in files}
+    return Package("directory", None, (), modules, frozenset(), files, others=others)
 
 
 def package_of_rock(rock: Rock) -> Package:

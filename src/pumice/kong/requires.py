@@ -27,9 +27,15 @@ class Requirement(Value):
     line: int
 
 
+_MARK = b"with its modules, folded by Pumice."
+_FOLDED = re.compile(rb'^folded_*\("([^"\n]*)", function\(\.\.\.\)$', re.MULTILINE)
+_ESCAPE = re.compile(rb"\\(\d{1,3})")
+
+
 def required_modules(source: bytes) -> tuple[Requirement, ...]:
     """Every `require "name"` and `require("name")` of a Lua source, in order.
 
+    A file of `pack --single-file` holds modules itself, and requires them of nobody.
     Strings and comments do not count, nor does `pcall(require, "name")`, which can do without, nor a name
     that is put together while the program runs.
     """
@@ -65,7 +71,13 @@ def required_modules(source: bytes) -> tuple[Requirement, ...]:
         previous = [previous[1], token]
     if pending is not None:
         found.append(Requirement(*pending))
-    return tuple(found)
+    inside = {_unescaped(match[1]) for match in _FOLDED.finditer(source)} if _MARK in source else ()
+    return tuple(item for item in found if item.module not in inside)
+
+
+def _unescaped(text: bytes) -> str:
+    plain = _ESCAPE.sub(lambda match: bytes([int(match[1]) & 255]), text)
+    return plain.decode("utf-8", "surrogateescape")
 
 
 def _is_string(match: re.Match[bytes]) -> bool:

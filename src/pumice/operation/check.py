@@ -7,9 +7,9 @@ import os
 from pumice.base.disk import translate
 from pumice.errors import NotFoundError
 from pumice.kong.check import Report, check
-from pumice.kong.package import package_of_directory, package_of_rock
+from pumice.kong.package import package_of_directory, package_of_modules, package_of_rock
 from pumice.kong.targets import DEFAULT, Targets, parse_targets
-from pumice.operation.rockspec_choice import rockspec_in, source_directory
+from pumice.operation.rockspec_choice import choose_rockspec, rockspec_in, source_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def package_at(path: str, config: Config) -> Package:
     """What lies at `path`, ready to be judged. Raises as `check_path`."""
     absolute = os.path.normpath(os.path.join(config.cwd, path))
     if os.path.isdir(absolute):
+        if choose_rockspec(absolute) is None and os.path.isdir(os.path.join(absolute, "kong", "plugins")):
+            return package_of_modules(absolute)
         return _directory(absolute, rockspec_in(absolute), config)
     if not os.path.exists(absolute):
         raise NotFoundError(
