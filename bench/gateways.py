@@ -46,7 +46,7 @@ class NodeGateway:
         )
 
     def begin(self, action: str) -> subprocess.Popen[bytes]:
-        """`kong start` or `kong reload`, begun."""
+        """`kong start`, `kong prepare` or `kong reload`, begun."""
         (self.folder / "prefix").mkdir(exist_ok=True)
         return subprocess.Popen(
             [self.kong, action, "-c", str(self.conf)],
@@ -65,7 +65,7 @@ class NodeGateway:
 
 
 def run_all(gateways: Iterable[NodeGateway], action: str) -> None:
-    """`kong start` or `kong reload` on all of them, some at a time. Raises OSError when one fails."""
+    """A command of `kong` on all of them, some at a time. Raises OSError when one fails."""
     todo = list(gateways)
     while todo:
         begun, todo = todo[:8], todo[8:]
@@ -80,6 +80,7 @@ def restore(gateways: Iterable[NodeGateway], tree: str) -> None:
     changed = [each for each in gateways if (each.folder / tree).exists()]
     for each in changed:
         each.configure()
+    run_all(changed, "prepare")  # a reload alone keeps what the file does not name any more
     run_all(changed, "reload")
     time.sleep(0.3 if changed else 0)  # workers on their way out
     for each in changed:
