@@ -83,7 +83,7 @@ def _nodes(folder: Path, count: int, kong: str, environment: Callable[[str], dic
     try:
         start_all(servers, Path(f"{identity}.pub"))
         run_all(gateways, "start")
-    except OSError:
+    except BaseException:  # an interrupt, too, leaves nothing running
         nodes.stop()
         raise
     write_known_hosts(folder / "known_hosts", servers)

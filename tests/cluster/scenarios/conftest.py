@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 
 from fleetkit.controller import Controller  # noqa: E402
 from fleetkit.fleet import Fleet  # noqa: E402
+from fleetkit.orphans import end_orphans, new_folder  # noqa: E402
 from fleetkit.plugins import write_plugin  # noqa: E402
 
 
@@ -23,9 +23,9 @@ def fleet(needs_sshd: None, tmp_path: Path) -> Iterator[Fleet]:
     """A cluster without nodes: `fleet.start([...])` makes and starts them."""
     # Twenty nodes at once on a busy disk wait for each other; in memory they do not.
     memory = Path("/dev/shm")
-    place = Path(
-        tempfile.mkdtemp(prefix="pumice-fleet-", dir=memory if os.access(memory, os.W_OK) else tmp_path)
-    )
+    parent = memory if os.access(memory, os.W_OK) else tmp_path
+    end_orphans(parent)
+    place = new_folder(parent)
     made = Fleet(place)
     try:
         yield made

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from fleetkit.fleet import DBLESS, Fleet
+from fleetkit.orphans import end_orphans, new_folder
 from fleetkit.roots import BUSYBOX, CHROOT, COREUTILS
 
 ROOT = {"bin", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "root", "tmp", "usr"}
@@ -49,3 +52,15 @@ def test_twenty_nodes_with_gateways_start_in_seconds(fleet: Fleet) -> None:
     assert time.monotonic() - begun < 60
     for node in fleet:
         assert node.admin("/")["plugins"]["available_on_server"]["key-auth"]
+
+
+def test_a_fleet_whose_test_run_was_killed_is_ended_by_the_next(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    orphan = tmp_path / f"pumice-fleet-{gone.pid}-x"
+    orphan.mkdir()
+    mine = new_folder(tmp_path)
+    left = subprocess.Popen(["/bin/sh", "-c", 'sleep 60; : "$0"', f"{orphan}/node"])
+    end_orphans(tmp_path)
+    assert left.wait(10) == -signal.SIGTERM
+    assert (mine.exists(), orphan.exists()) == (True, False)
