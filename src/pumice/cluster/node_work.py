@@ -37,9 +37,14 @@ _BACK_TIMEOUT = 20.0
 _SENTENCES = {
     "stage": "what was sent did not arrive whole",
     "preflight": "its gateway refuses the configuration with the new files",
+    "migrate": "its gateway did not run the migrations",
     "activate": "the new files could not be made current",
     "reload": "its gateway was not reloaded",
 }
+
+
+_FOOTER = "Run with --v (verbose) or --vv (debug)"
+"""Below every error of the gateway's commands; it says nothing."""
 
 
 class _Begun(Value):
@@ -78,13 +83,13 @@ class NodeWork:
 
     def stage_and_migrate(self, node: str) -> None:
         """Migrations run from this node with the new files, which nothing uses yet. Raises StepFailed."""
-        self._must(node, self._sent(node, stage))
-        self._must(node, migrate(self._connections[node], self._prepared[node].change))
+        self._must_alone(node, self._sent(node, stage))
+        self._must_alone(node, migrate(self._connections[node], self._prepared[node].change))
         self._staged.add(node)
 
     def finish_migrations(self, node: str) -> None:
         """The second half of migrations, once every node runs the new version. Raises StepFailed."""
-        self._must(node, migrate(self._connections[node], self._prepared[node].change, finish=True))
+        self._must_alone(node, migrate(self._connections[node], self._prepared[node].change, finish=True))
 
     def change(self, node: str) -> None:
         """As `Work.change`."""
@@ -114,12 +119,22 @@ class NodeWork:
         self._tell(_event(node, "stage", "begun", f"{len(damaged)} damaged contents are sent anew"))
         return send(connection, prepared.change, resend(prepared.payload, damaged))
 
+    def _must_alone(self, node: str, results: Sequence[StepResult]) -> None:
+        """As `_must`, outside of a batch: the error itself names the node."""
+        try:
+            self._must(node, results)
+        except StepFailed as error:
+            error.message = f"{node}: {error.message}."
+            raise
+
     def _must(self, node: str, results: Sequence[StepResult]) -> None:
         """Tells the steps. Raises StepFailed for the one that failed."""
         for result in results:
             seconds = result.milliseconds / 1000
             if result.status == FAILED:
-                lines = tuple(line for line in result.text.splitlines() if line.strip())
+                lines = tuple(
+                    line for line in result.text.splitlines() if line.strip() and _FOOTER not in line
+                )
                 said = _SENTENCES.get(result.step, f"{result.step} failed")
                 text = f"{said}: {lines[-1].strip()}" if lines else said
                 self._tell(_event(node, result.step, "failed", text, seconds, lines))

@@ -48,6 +48,27 @@ end
 
 return words
 """
+_DAOS = """\
+local typedefs = require "kong.db.schema.typedefs"
+
+return {
+  {
+    name = "fleet_words",
+    primary_key = { "id" },
+    fields = {
+      { id = typedefs.uuid },
+      { word = { type = "string", required = true } },
+    },
+  },
+}
+"""
+_MIGRATION = """\
+return {
+  postgres = {
+    up = [[ CREATE TABLE IF NOT EXISTS "fleet_words" ("id" UUID PRIMARY KEY, "word" TEXT); ]],
+  },
+}
+"""
 # Only the gateway's own prefix has the file: a parse with a private prefix does not see it.
 FAULT = "fault"
 _FAULT = """
@@ -70,11 +91,14 @@ def write_plugin(
     header: bool = True,
     c_module: bool = False,
     extra_files: int = 0,
+    migrations: bool = False,
+    broken_migration: bool = False,
 ) -> Path:
     """The sources of a plugin that sets a header with its version.
 
     With `fails_where_told` it does not load on a gateway whose prefix has a file `fault`, which no preflight
-    notices; without `header` it sets none.
+    notices; without `header` it sets none. With `migrations` it has a table of its own, which one of them
+    makes; a `broken_migration` names a second one that is not there.
     """
     place = folder / f"kong/plugins/{name}"
     place.mkdir(parents=True)
@@ -87,12 +111,18 @@ def write_plugin(
         texts["handler.lua"] = texts["handler.lua"].replace('"@HEADER@"', '"X-Something-Else"')
     for number in range(extra_files):
         texts[f"table{number:03}.lua"] = f"return {{ {number}, {{}} }}\n" + f"-- {number}\n" * 400
+    if migrations or broken_migration:
+        (place / "migrations").mkdir()
+        names = '"000_base_@NAME@", "001_missing"' if broken_migration else '"000_base_@NAME@"'
+        texts["daos.lua"] = _DAOS
+        texts["migrations/init.lua"] = f"return {{ {names} }}\n"
+        texts[f"migrations/000_base_{name}.lua"] = _MIGRATION
     modules = ""
     for file, text in texts.items():
         for mark, value in (("@NAME@", name), ("@VERSION@", version), ("@HEADER@", HEADER)):
             text = text.replace(mark, value)
         (place / file).write_text(text, encoding="utf-8")
-        module = f"kong.plugins.{name}.{file.removesuffix('.lua')}"
+        module = f"kong.plugins.{name}.{file.removesuffix('.lua').replace('/', '.')}"
         modules += f'    ["{module}"] = "kong/plugins/{name}/{file}",\n'
     if c_module:
         (folder / "fleet.c").write_text(_C_MODULE, encoding="utf-8")

@@ -293,6 +293,15 @@ local function new_migrations(properties, executed)
   return found
 end
 
+-- Who has run migrations, when many nodes share a database: a line for every run.
+local function remember_migrations(database, properties, action, count)
+  local file = assert(io.open(database .. "/migrations.log", "a"))
+  file:write(part("json").plain.encode {
+    node = settings.hostname, action = action, executed = count, path = properties.lua_package_path,
+  }, "\n")
+  file:close()
+end
+
 function commands.migrations(options)
   local action = options.words[1]
   local properties = load(options)
@@ -335,9 +344,11 @@ function commands.migrations(options)
       end
     end
     assert(system.write(path, json.encode(executed)))
+    remember_migrations(database, properties, action, count)
     say(count > 0 and count .. " migrations processed\n" .. count .. " executed\nDatabase is up-to-date"
       or "Database is already up-to-date")
   elseif action == "finish" then
+    remember_migrations(database, properties, action, 0)
     say("No pending migrations to finish")
   elseif action == "list" then
     for name, done in pairs(executed) do
