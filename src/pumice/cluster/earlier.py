@@ -61,11 +61,6 @@ def rocks_in(files: Iterable[str]) -> dict[str, str]:
 def earlier_generation(connection: Connection, facts: NodeFacts) -> Earlier:
     """Where a rollback of this node goes. Raises TreeError when there is nothing to go back to."""
     node = connection.node
-    if node.layout != "generations":
-        raise TreeError(
-            f"{node.name}: a LuaRocks tree keeps no generations",
-            hint="Install the version of before: `pumice cluster install 'NAME == VERSION'`.",
-        )
     if facts.record is None or not facts.generation:
         raise TreeError(f"{node.name}: nothing was installed there that could be taken back")
     number = facts.record.parent

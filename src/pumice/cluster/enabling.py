@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pumice.cluster.facts import FileState, NodeFacts
     from pumice.cluster.inventory import Node
 
-__all__ = ["enable", "enabled_plugins", "plugins_value"]
+__all__ = ["enable", "enabled_plugins", "plugin_words", "plugins_value"]
 
 _KEYS = ("plugins", "lua_package_path", "lua_package_cpath")
 _UNUSABLE = ";?\n\r\0\"'"
@@ -75,7 +75,7 @@ def enable(
 
 def enabled_plugins(node: Node, facts: NodeFacts) -> tuple[str, ...]:
     """The names in `plugins` as the node is configured now; `bundled` is one of them."""
-    return tuple(_words(_effective(node, facts)["plugins"]))
+    return tuple(plugin_words(_effective(node, facts)["plugins"]))
 
 
 def plugins_value(value: str, add: Iterable[str], remove: Iterable[str]) -> str:
@@ -84,16 +84,17 @@ def plugins_value(value: str, add: Iterable[str], remove: Iterable[str]) -> str:
     `off` means none at all: it goes when a name comes.
     """
     gone = set(remove)
-    words = [word for word in _words(value) if word not in gone]
+    words = [word for word in plugin_words(value) if word not in gone]
     new = [name for name in add if name not in words]
     if new:
         words = [word for word in words if word != "off"]
-    if not new and words == _words(value):
+    if not new and words == plugin_words(value):
         return value
     return ",".join([*words, *new]) or "off"
 
 
-def _words(value: str) -> list[str]:
+def plugin_words(value: str) -> list[str]:
+    """The names in a value of `plugins`."""
     return [word.strip() for word in value.split(",") if word.strip()]
 
 

@@ -20,7 +20,7 @@ from pumice.errors import TreeError
 from pumice.tree.steps import Delete, Move, Prune, Put
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pumice.cluster.blobs import BlobCache
     from pumice.cluster.connection import Connection
@@ -33,6 +33,8 @@ __all__ = [
     "PlainChange",
     "PlainPayload",
     "PlainTreeView",
+    "made_folders",
+    "manifest_digest",
     "plain_change",
     "plain_state",
     "read_plain_tree",
@@ -60,6 +62,10 @@ class PlainChange(Value):
     prunes: tuple[str, ...]
     manifest: str | None
     """The sha256 of the tree's manifest, which it still has to have; None: there is none."""
+    checks: Mapping[str, str] = {}
+    """The sha256 that more files have to have before anything changes."""
+    took: int = 0
+    """The number of the kept files of a rollout that is taken back; 0: none is."""
 
 
 class PlainTreeView:
@@ -67,17 +73,17 @@ class PlainTreeView:
 
     def __init__(self, connection: Connection, files: Collection[str], known: Mapping[str, bytes]) -> None:
         self._connection = connection
-        self._root = connection.node.tree
-        self._start = len(self._root) + 1
+        self.root = connection.node.tree
+        self._start = len(self.root) + 1
         self.files = frozenset(files)
         """Every file, relative to the tree."""
         self._known = dict(known)
         self._asked: set[str] = set()
-        directories = {self._root: None}
+        directories = {self.root: None}
         for path in files:
             parts = path.split("/")
             for count in range(1, len(parts)):
-                directories[f"{self._root}/{'/'.join(parts[:count])}"] = None
+                directories[f"{self.root}/{'/'.join(parts[:count])}"] = None
         self._directories = directories
 
     def kind(self, path: str) -> str | None:
@@ -114,7 +120,7 @@ class PlainTreeView:
         )
         for at in range(0, len(names), _BATCH):
             words = " ".join(quote(f"./{name}") for name in names[at : at + _BATCH])
-            answer = self._connection.run(f"cd {quote(self._root)} && exec tar -chf - {words}")
+            answer = self._connection.run(f"cd {quote(self.root)} && exec tar -chf - {words}")
             for name, data in tar_members(answer.output).items():
                 self._known[name.removeprefix("./")] = data
 
@@ -169,23 +175,35 @@ def plain_change(root: str, view: PlainTreeView, steps: Sequence[Step], blobs: B
     puts = {path: origin for path, origin in now.items() if not isinstance(origin, str)}
     renames = {path: origin for path, origin in now.items() if isinstance(origin, str) and origin != path}
     deletes = tuple(sorted(path for path in view.files if path not in now))
-    made: dict[str, None] = {}
-    for path in sorted([*puts, *renames]):
-        parts = path.split("/")[:-1]
-        for count in range(1, len(parts) + 1):
-            folder = "/".join(parts[:count])
-            if view.kind(f"{root}/{folder}") is None:
-                made[folder] = None
-    manifest = f"{ROCKS}/manifest"
     return PlainChange(
         puts,
         renames,
         deletes,
         frozenset(path for path in [*puts, *renames, *deletes] if path in view.files),
-        tuple(made),
+        made_folders(view, [*puts, *renames]),
         tuple(sorted(prunes, key=lambda each: -each.count("/"))),
-        hashlib.sha256(view.read(f"{root}/{manifest}")).hexdigest() if manifest in view.files else None,
+        manifest_digest(view),
     )
+
+
+def made_folders(view: PlainTreeView, paths: Iterable[str]) -> tuple[str, ...]:
+    """The directories that files of these paths need and that are not there, from the top."""
+    made: dict[str, None] = {}
+    for path in sorted(paths):
+        parts = path.split("/")[:-1]
+        for count in range(1, len(parts) + 1):
+            folder = "/".join(parts[:count])
+            if view.kind(f"{view.root}/{folder}") is None:
+                made[folder] = None
+    return tuple(made)
+
+
+def manifest_digest(view: PlainTreeView) -> str | None:
+    """The sha256 of the tree's manifest; None where there is none."""
+    manifest = f"{ROCKS}/manifest"
+    if manifest not in view.files:
+        return None
+    return hashlib.sha256(view.read(f"{view.root}/{manifest}")).hexdigest()
 
 
 class PlainPayload:
@@ -193,7 +211,8 @@ class PlainPayload:
 
     generation = 0
 
-    def __init__(self, change: PlainChange, source: BlobSource, digest: str) -> None:
+    def __init__(self, change: PlainChange, source: BlobSource | None, digest: str) -> None:
+        """`source`: of the contents of `change.puts`; None where there are none."""
         self.keys = tuple(sorted(change.puts))
         """The paths of what travels."""
         self.size = sum(blob.size for blob, _ in change.puts.values())
@@ -207,6 +226,7 @@ class PlainPayload:
             f"{hashlib.sha256(data).hexdigest()}  {INCOMING}/{name}\n"
             for name, data in (("links.tar", links), ("plan", plan))
         ]
+        sums += [f"{digest}  {path}\n" for path, digest in sorted(change.checks.items())]
         if change.manifest is not None:
             sums.append(f"{change.manifest}  {ROCKS}/manifest\n")
         self.sums = "".join(sums).encode("utf-8", "surrogateescape")
@@ -215,6 +235,8 @@ class PlainPayload:
     def stream(self) -> Iterator[bytes]:
         """The members of the tar but for `sums`, without its end."""
         yield from self._head
+        if self._source is None:
+            return
         for path, (blob, mode) in sorted(self._change.puts.items()):
             yield from file_member(f"files/{path}", self._source.read(blob.key), mode)
 
@@ -232,6 +254,8 @@ class PlainPayload:
 
     def _plan(self) -> Iterator[tuple[str, ...]]:
         change = self._change
+        if change.took:
+            yield "took", str(change.took)
         for folder in change.made:
             yield "made", folder
         manifest = f"{ROCKS}/manifest"

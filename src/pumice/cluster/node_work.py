@@ -11,7 +11,7 @@ from pumice.base.value import Value
 from pumice.cluster.change import FAILED, WARNED
 from pumice.cluster.compatibility import gateway_version
 from pumice.cluster.connection import ConnectionCut, NodeError
-from pumice.cluster.enabling import enabled_plugins
+from pumice.cluster.enabling import enabled_plugins, plugin_words
 from pumice.cluster.events import Event, moment
 from pumice.cluster.gate_rules import ABSENT
 from pumice.cluster.gates import Gate, prove
@@ -236,6 +236,8 @@ class NodeWork:
 
     def _record(self, node: str) -> bytes:
         prepared, plan = self._prepared[node], self._plan.node(node)
+        before = enabled_plugins(prepared.input.node, prepared.input.facts)
+        after = plugin_words(prepared.change.enabling.plugins)
         return json.dumps(
             {
                 "version": 1,
@@ -251,6 +253,9 @@ class NodeWork:
                 "content": plan.content,
                 "generation": prepared.input.target,
                 "proof": [list(each) for each in plan.proof],
+                "before": [list(each) for each in _proof_of_before(prepared)],
+                "enabled": [name for name in after if name not in before],
+                "disabled": [name for name in before if name not in after],
             }
         ).encode()
 

@@ -21,6 +21,8 @@ def steps_of(each: NodeInput, role: str, timeout: float) -> tuple[Step, ...]:
         noun = "content" if each.files == 1 else "contents"
         what = f"{each.files} {noun} that the node lacks, {each.size:,} bytes with the list of files"
         steps.append(Step("stage", what, "what was staged is deleted"))
+    if each.back:
+        steps.append(Step("stage", each.back, "what was staged is deleted"))
     steps.append(Step("preflight", "`kong config parse` loads every enabled plugin from the new files"))
     lines = [_short(line, each) for edit in each.enabling.edits for line in edit.lines]
     edits = f"; {'; '.join(lines)}" if lines else ""
@@ -33,8 +35,15 @@ def steps_of(each: NodeInput, role: str, timeout: float) -> tuple[Step, ...]:
     how = {"reload": "`kong reload`", "restart": "`kong restart`"}
     steps.append(Step("reload", how.get(node.restart, node.restart), "the same, with the files of before"))
     steps.append(Step("gate", _gate(each, role, timeout)))
-    steps.append(Step("finish", "the record of this rollout is written, old generations are dropped"))
+    steps.append(Step("finish", f"the record of this rollout is written, {_left(each)}"))
     return tuple(steps)
+
+
+def _left(each: NodeInput) -> str:
+    """What a finished rollout keeps for going back."""
+    if each.node.layout == "generations":
+        return "old generations are dropped"
+    return "what it went back to is kept no more" if each.back else "what it replaced is kept for a rollback"
 
 
 def _short(line: str, each: NodeInput) -> str:

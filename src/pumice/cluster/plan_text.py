@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_lines"]
 
-_VERBS = {"install": "install", "sync": "bring to the state of cluster.toml", "rollback": "go back to the "
-          "generation before", "remove": "remove"}  # fmt: skip
+_VERBS = {"install": "install", "sync": "bring to the state of cluster.toml", "rollback": "go back to what "
+          "was there before", "remove": "remove"}  # fmt: skip
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -73,11 +73,13 @@ class NodeInput(Value):
     """Why something is to be done although content and configuration are as they shall be."""
     proof: tuple[tuple[str, str], ...] = ()
     changes: tuple[Change, ...] = ()
+    back: str = ""
+    """What becomes of the files where a rollout is taken back on a tree without generations."""
 
     @property
     def unchanged(self) -> bool:
         """Nothing is to be done."""
-        settled = self.content is None or self.content.unchanged
+        settled = not self.back and (self.content is None or self.content.unchanged)
         return (
             settled and not self.enabling.edits and not self.reason and self.target == self.facts.generation
         )

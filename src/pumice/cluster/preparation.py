@@ -188,11 +188,16 @@ def _raise_common(errors: Mapping[str, PumiceError], asked: Iterable[str]) -> No
 def prepare_rollback(
     engine: Engine, survey: Survey, rollout: str
 ) -> tuple[dict[str, Prepared], dict[str, str]]:
-    """Each node goes to the generation that its current one was made from."""
+    """Each node goes to the generation that its current one was made from.
+
+    On a node with its own LuaRocks tree the newest rollout is taken back.
+    """
     from pumice.cluster.earlier import earlier_generation
 
     def one(connection: Connection) -> Prepared:
         facts = survey.facts[connection.node.name]
+        if connection.node.layout == "luarocks":
+            return _taken_back(connection, facts, rollout)
         earlier = earlier_generation(connection, facts)
         enabling = enable(connection.node, facts, earlier.number, add=earlier.plugins, remove=earlier.gone)
         return Prepared(
@@ -211,3 +216,26 @@ def prepare_rollback(
         )
 
     return _sorted_out(engine, survey, one)
+
+
+def _taken_back(connection: Connection, facts: NodeFacts, rollout: str) -> Prepared:
+    from pumice.cluster.luarocks_earlier import earlier_files
+    from pumice.cluster.luarocks_tree import PlainPayload
+
+    earlier = earlier_files(connection)
+    enabling = enable(connection.node, facts, 0, add=earlier.add, remove=earlier.remove)
+    return Prepared(
+        NodeInput(
+            connection.node,
+            facts,
+            None,
+            earlier.state,
+            enabling,
+            0,
+            proof=earlier.proof,
+            changes=earlier.changes,
+            back=earlier.told,
+        ),
+        NodeChange(rollout, 0, 0, enabling, conf_before=_digest(facts)),
+        PlainPayload(earlier.change, None, earlier.state),
+    )

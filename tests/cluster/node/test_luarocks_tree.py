@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 
 import pytest
@@ -9,9 +11,12 @@ import pytest
 from pumice.cluster.change import NodeChange
 from pumice.cluster.content import Wish
 from pumice.cluster.drift import drift
-from pumice.cluster.enabling import enable
+from pumice.cluster.enabling import enable, enabled_plugins, plugin_words
+from pumice.cluster.luarocks_earlier import earlier_files
+from pumice.cluster.luarocks_tree import PlainPayload
 from pumice.cluster.payload import make_payload
-from pumice.cluster.steps import recover, roll_out, undo
+from pumice.cluster.steps import finish, recover, roll_out, undo
+from pumice.errors import TreeError
 
 HANDLER = "share/lua/5.1/kong/plugins/demo/handler.lua"
 
@@ -210,3 +215,235 @@ class TestUndone:
             assert node.conf.read_bytes() == conf, number
             assert node.litter() == []
         assert 10 < number < 80
+
+
+def rolled(node, change, payload, *, keep: int = 10) -> None:
+    """A change, rolled out and proved, with what its record says of the plugins that it enabled."""
+    before = enabled_plugins(node.node, node.probe())
+    after = plugin_words(change.enabling.plugins)
+    record = {
+        "version": 1,
+        "id": change.rollout,
+        "changes": [["kong-plugin-demo", "0.1.0-1", "0.2.0-1"]],
+        "before": [["demo", "0.1.0"]],
+        "enabled": [name for name in after if name not in before],
+        "disabled": [name for name in before if name not in after],
+    }
+    results = roll_out(node.connection, change, payload)
+    assert all(each.ok for each in results), results
+    (result,) = finish(node.connection, change, json.dumps(record).encode(), keep=keep)
+    assert (result.ok, result.text) == (True, ""), result
+
+
+def rolled_back(node, rollout: str = "back"):
+    """(change, payload) that take the newest rollout back."""
+    earlier = earlier_files(node.connection)
+    enabling = enable(node.node, node.probe(), 0, add=earlier.add, remove=earlier.remove)
+    return NodeChange(rollout, 0, 0, enabling), PlainPayload(earlier.change, None, earlier.state)
+
+
+def take_back(node, rollout: str = "back") -> None:
+    change, payload = rolled_back(node, rollout)
+    rolled(node, change, payload)
+    assert node.probe().state == payload.digest
+    assert node.litter() == []
+
+
+def kept(node) -> list[str]:
+    """The rollouts of which a node keeps what they replaced."""
+    places = (node.tree / "share/pumice/rollouts/kept").glob("*")
+    return sorted((place / "rollout").read_text().strip() for place in places)
+
+
+class TestTakenBack:
+    def test_rollouts_are_taken_back_one_after_the_other_byte_for_byte(self, node, maker, plugin):
+        states, listed = [snapshot(node)], [installed(node)]
+        wishes = (Wish((f"{plugin()}/",)), Wish((f"{plugin(version='0.2.0')}/",)), Wish(remove=("demo",)))
+        for number, wish in enumerate(wishes):
+            rolled(node, *prepared(node, maker, wish, f"r{number}"))
+            states.append(snapshot(node))
+            listed.append(installed(node))
+        assert kept(node) == ["r0", "r1", "r2"]
+
+        for number in (2, 1, 0):
+            take_back(node, f"back{number}")
+
+            assert snapshot(node) == states[number]
+            assert installed(node) == listed[number]
+            assert kept(node) == [f"r{each}" for each in range(number)]
+        assert not (node.tree / HANDLER).parent.exists()
+        with pytest.raises(TreeError, match="no rollout has left there"):
+            earlier_files(node.connection)
+
+    def test_plugins_are_enabled_as_before(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        assert "demo" in enabled_plugins(node.node, node.probe())
+
+        earlier = earlier_files(node.connection)
+        take_back(node)
+
+        assert (earlier.remove, earlier.proof) == (("demo",), (("demo", "-"),))
+        assert enabled_plugins(node.node, node.probe()) == ("bundled",)
+
+    def test_a_rollout_that_only_enabled_a_plugin_is_one_too(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        before = snapshot(node)
+        change = NodeChange("r2", 0, 0, enable(node.node, node.probe(), 0, add=("theirs",)))
+        rolled(node, change, None)
+        assert "theirs" in enabled_plugins(node.node, node.probe())
+
+        take_back(node)
+
+        assert enabled_plugins(node.node, node.probe()) == ("bundled", "demo")
+        assert snapshot(node) == before
+        assert kept(node) == ["r1"]
+
+    def test_what_it_says_is_the_rollout_the_other_way_round(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        rolled(node, *prepared(node, maker, Wish((f"{plugin(version='0.2.0')}/",)), "r2"))
+
+        earlier = earlier_files(node.connection)
+
+        assert [str(each) for each in earlier.changes] == ["kong-plugin-demo 0.2.0-1 → 0.1.0-1"]
+        assert earlier.proof == (("demo", "0.1.0"),)
+        assert "rollout r2 is taken back" in earlier.told
+
+    def test_files_keep_their_modes(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        (node.tree / HANDLER).chmod(0o640)
+        before = snapshot(node)
+        rolled(node, *prepared(node, maker, Wish((f"{plugin(version='0.2.0')}/",)), "r2"))
+
+        take_back(node)
+
+        assert snapshot(node) == before
+
+    def test_a_tree_that_luarocks_changed_since_is_left_alone(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        luarocks(node, "remove", "other")
+        before = snapshot(node)
+
+        with pytest.raises(TreeError, match="changed by somebody else since rollout r1") as caught:
+            earlier_files(node.connection)
+
+        assert "cluster install" in str(caught.value.hint)
+        assert snapshot(node) == before
+
+    def test_a_removed_file_that_is_there_again_is_left_alone(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        rolled(node, *prepared(node, maker, Wish(remove=("demo",)), "r2"))
+        (node.tree / HANDLER).parent.mkdir(parents=True)
+        (node.tree / HANDLER).write_text("mine")
+
+        with pytest.raises(TreeError, match="changed by somebody else"):
+            earlier_files(node.connection)
+
+    def test_a_tree_that_changes_after_the_look_is_left_alone(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        change, payload = rolled_back(node)
+        (node.tree / HANDLER).write_text("mine")
+        before = snapshot(node)
+
+        results = roll_out(node.connection, change, payload)
+
+        assert results[-1].status == "failed"
+        assert snapshot(node) == before
+        assert node.litter() == []
+
+    @pytest.mark.parametrize("lost", ["plan", "after", f"files/{HANDLER}"])
+    def test_kept_files_that_are_not_whole_are_not_used(self, node, maker, plugin, lost):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        rolled(node, *prepared(node, maker, Wish((f"{plugin(version='0.2.0')}/",)), "r2"))
+        (node.tree / "share/pumice/rollouts/kept/2" / lost).unlink()
+
+        with pytest.raises(TreeError, match="is not kept there whole"):
+            earlier_files(node.connection)
+
+    def test_what_cannot_be_kept_is_told_and_the_rollout_stands(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        shutil.rmtree(node.tree / "share/pumice/rollouts/kept")
+        (node.tree / "share/pumice/rollouts/kept").write_text("in the way")
+        change, payload = prepared(node, maker, Wish((f"{plugin(version='0.2.0')}/",)), "r2")
+        assert roll_out(node.connection, change, payload)[-1].ok
+
+        (result,) = finish(node.connection, change, b"{}")
+
+        assert result.ok
+        assert "could not be kept" in result.text
+        assert node.litter() == []
+        with pytest.raises(TreeError, match="no rollout has left there"):
+            earlier_files(node.connection)
+
+    def test_only_so_many_are_kept(self, node, maker, plugin):
+        for number in range(4):
+            wish = Wish((f"{plugin(version=f'0.{number}.0')}/",))
+            rolled(node, *prepared(node, maker, wish, f"r{number}"), keep=2)
+
+        assert kept(node) == ["r2", "r3"]
+
+    def test_taking_back_can_be_undone(self, node, maker, plugin):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        rolled(node, *prepared(node, maker, Wish((f"{plugin(version='0.2.0')}/",)), "r2"))
+        before, conf = snapshot(node), node.conf.read_bytes()
+        change, payload = rolled_back(node)
+        assert roll_out(node.connection, change, payload)[-1].ok
+        assert snapshot(node) != before
+
+        assert undo(node.connection, change)[-1].ok
+
+        assert snapshot(node) == before
+        assert node.conf.read_bytes() == conf
+        assert node.litter() == []
+        take_back(node)
+
+    @pytest.mark.sweep
+    def test_killed_anywhere_until_it_is_finished_it_can_still_be_taken_back(
+        self, node, maker, plugin, killing, tmp_path
+    ):
+        """A rollout at every command of its `finish`; then the taking back, at every one of its commands."""
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        old, source = snapshot(node), plugin(version="0.2.0")
+        backup = tmp_path / "backup"
+        for back in (False, True):
+            if back:
+                rolled(node, *prepared(node, maker, Wish((f"{source}/",)), "r2"))
+            new = snapshot(node) if back else None
+            shutil.rmtree(backup, ignore_errors=True)
+            subprocess.run(["cp", "-a", node.root, backup], check=True)
+            number, after, killed, seen = 0, True, True, set()
+            while killed or not after:
+                after = not after
+                number += not after
+                if back:
+                    change, payload = rolled_back(node)
+                else:
+                    change, payload = prepared(node, maker, Wish((f"{source}/",)), "r2")
+                    assert roll_out(node.connection, change, payload)[-1].ok
+                    new = {path: file for path, file in snapshot(node).items() if ".pumice/" not in path}
+
+                def work(back=back, change=change, payload=payload):
+                    results = roll_out(node.connection, change, payload) if back else ()
+                    if results and not results[-1].ok:
+                        return results
+                    return finish(node.connection, change, (backup / "record").read_bytes())
+
+                record = {"enabled": [], "disabled": [], "before": [], "changes": []}
+                (backup / "record").write_text(json.dumps(record))
+                killed = not killing(node, number, work, after=after)[-1].ok
+                if node.probe().pending is not None:
+                    assert recover(node.connection)[-1].ok
+                else:
+                    undo(node.connection, change)
+                assert node.litter() == [], number
+                now = snapshot(node)
+                assert now in (old, new), number
+                seen.add("old" if now == old else "new")
+                if now == new:
+                    assert kept(node) == ["r1", "r2"], number
+                    take_back(node, "again")
+                    assert snapshot(node) == old
+                assert kept(node) == ["r1"], number
+                shutil.rmtree(node.root)
+                subprocess.run(["cp", "-a", backup, node.root], check=True)
+            assert seen == {"old", "new"}
+            assert 5 < number < 100

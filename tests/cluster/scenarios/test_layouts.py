@@ -42,6 +42,17 @@ def deployed(node: FleetNode) -> dict[str, str]:
     return {file.name: file.read_text() for file in folder.iterdir()} if folder.is_dir() else {}
 
 
+def files_of(node: FleetNode) -> dict[str, tuple[bytes, int]]:
+    """Every file of the node's tree with its mode, apart from what tells of rollouts."""
+    tree = node.path("/usr/local")
+    return {
+        str(file.relative_to(tree)): (file.read_bytes(), file.stat().st_mode)
+        for place in ("bin", "lib/lua", "lib/luarocks", "share/lua")
+        for file in (tree / place).rglob("*")
+        if file.is_file()
+    }
+
+
 def test_the_nodes_own_luarocks_tree_stays_true(fleet: Fleet, controller: Controller, plugin: Plugin) -> None:
     in_own_tree(fleet.start([DBLESS] * 2))
     one, two = plugin("1.0.0"), plugin("2.0.0", extra_files=1)
@@ -51,14 +62,44 @@ def test_the_nodes_own_luarocks_tree_stays_true(fleet: Fleet, controller: Contro
             assert deployed(node) == modules(source)
             assert node.loaded_version() == version
             assert f"{ROCK}\t{version}-1\tinstalled" in luarocks(node, "list", "--porcelain")
-    # Such a tree keeps no generations: the version of before is installed, as just now.
-    controller.run("cluster", "rollback", "node-1", "--to", fleet.toml).fails("node-1", "cluster install")
-    assert deployed(fleet[0]) == modules(one)
     controller.run("cluster", "remove", NAME, "--to", fleet.toml).ok()
     for node in fleet:
         assert deployed(node) == {}
         assert ROCK not in luarocks(node, "list", "--porcelain")
         assert node.loaded_version() is None
+
+
+def test_a_rollout_of_the_nodes_own_luarocks_tree_is_taken_back(
+    fleet: Fleet, controller: Controller, plugin: Plugin
+) -> None:
+    in_own_tree(fleet.start([DBLESS] * 2))
+    first = [files_of(node) for node in fleet]
+    one, two = plugin("1.0.0"), plugin("2.0.0", extra_files=1)
+    controller.run("ship", one, "--to", fleet.toml).ok()
+    before = [files_of(node) for node in fleet]
+    controller.run("ship", two, "--to", fleet.toml).ok()
+    after = files_of(fleet[1])
+
+    rollback = ("cluster", "rollback", "node-1", "--to", fleet.toml)
+    assert "is taken back" in controller.run(*rollback, "--plan").ok().said
+    controller.run(*rollback).ok()
+    assert files_of(fleet[0]) == before[0]
+    assert f"{ROCK}\t1.0.0-1\tinstalled" in luarocks(fleet[0], "list", "--porcelain")
+    assert fleet[0].loaded_version() == "1.0.0"
+    assert files_of(fleet[1]) == after
+
+    # Of the other one, somebody has changed the tree by hand since.
+    luarocks(fleet[1], "remove", ROCK)
+    theirs = files_of(fleet[1])
+    controller.run("cluster", "rollback", "node-2", "--to", fleet.toml).fails("node-2", "changed by somebody")
+    assert files_of(fleet[1]) == theirs
+
+    controller.run(*rollback).ok()
+    assert files_of(fleet[0]) == first[0]
+    assert ROCK not in luarocks(fleet[0], "list", "--porcelain")
+    assert fleet[0].loaded_version() is None
+    controller.run(*rollback).fails("node-1", "nothing can be taken back")
+    assert "rollback" in controller.run("cluster", "history", "--to", fleet.toml).ok().said
 
 
 def test_a_failure_takes_the_nodes_own_tree_back(

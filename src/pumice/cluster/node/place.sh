@@ -5,6 +5,12 @@
 #   del FOLDER NAME       a file goes
 #   made FOLDER           a folder that was not there before
 #   prune FOLDER          a folder that goes if it is empty
+#   took NUMBER           this change takes a rollout back, whose kept files nobody needs afterwards
+#
+# What a proved rollout replaced stays in $RECORDS/kept/NUMBER, the newest with the highest number:
+#   rollout, plan         its id, and what it did
+#   files/                what was there before, with its modes
+#   before, after         the sha256 of these files, and of those that came
 TAB='	'
 
 check_places() {
@@ -89,4 +95,66 @@ unplace_files() {
 	done <"$W/new/plan"
 	[ "$#" -eq 0 ] || rmdir "$@"
 	return 0
+}
+
+# What was replaced is kept when the change is proved. Done again after a kill, it goes on where it was.
+keep_replaced() {
+	newest=0
+	for one in "$RECORDS"/kept/*; do
+		one=${one##*/}
+		case $one in *[!0-9]*) continue ;; esac
+		[ "$one" -gt "$newest" ] && newest=$one
+	done
+	last=
+	[ "$newest" = 0 ] || read -r last <"$RECORDS/kept/$newest/rollout"
+	[ "$last" != "$ROLLOUT" ] || return 0
+	FILES=0
+	read_journal
+	if [ ! -e "$W/new/plan" ]; then
+		[ "$FILES" -gt 0 ] || return 0
+		mkdir -p "$W/new"
+		: >"$W/new/plan"
+	fi
+	while IFS=$TAB read -r kind number; do
+		case $kind$number in
+		*[!0-9a-z]*) ;;
+		took*)
+			mv "$RECORDS/kept/$number" "$W/gone" || rm -rf "$RECORDS/kept/$number"
+			return 0
+			;;
+		esac
+	done <"$W/new/plan"
+	if ! assemble_kept || ! mv "$W/kept" "$RECORDS/kept/$((newest + 1))"; then
+		tell 'what it replaced could not be kept: no rollback can take this rollout back'
+		return 0
+	fi
+	set --
+	for one in "$RECORDS"/kept/*; do
+		case ${one##*/} in *[!0-9]*) continue ;; esac
+		[ "${one##*/}" -gt "$((newest + 1 - KEEP))" ] || set -- "$@" "$one"
+	done
+	[ "$#" -eq 0 ] || rm -rf "$@"
+}
+
+assemble_kept() {
+	mkdir -p "$W/kept" "$RECORDS/kept" || return 1
+	if [ -d "$W/backup/files" ]; then
+		mv "$W/backup/files" "$W/kept/files" || return 1
+	fi
+	cat "$W/new/plan" >"$W/kept/plan" && : >"$W/kept/before" && : >"$W/kept/after" || return 1
+	set --
+	while IFS=$TAB read -r kind folder name had; do
+		case $kind$had in put1 | del) set -- "$@" "$folder/$name" ;; esac
+	done <"$W/new/plan"
+	if [ "$#" -gt 0 ]; then
+		(cd "$W/kept/files" && sha256sum "$@") >"$W/kept/before" || return 1
+	fi
+	set --
+	while IFS=$TAB read -r kind folder name had; do
+		[ "$kind" = put ] && set -- "$@" "$folder/$name"
+	done <"$W/new/plan"
+	if [ "$#" -gt 0 ]; then
+		(cd "$TREE" && sha256sum "$@") >"$W/kept/after" || return 1
+	fi
+	printf '%s\n' "$ROLLOUT" >"$W/kept/rollout"
 }

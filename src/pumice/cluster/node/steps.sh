@@ -522,7 +522,14 @@ finish() {
 
 finish_rest() {
 	[ -s "$W/record" ] && mv -f "$W/record" "$RECORDS/$ROLLOUT.json"
-	[ "$LAYOUT" = luarocks ] || drop_old
+	case $LAYOUT in
+	luarocks)
+		keep_replaced
+		# Before the rest: without the plan it could not be told any more what was to be kept.
+		rm -f "$TREE/lockfile.lfs" "$J"
+		;;
+	*) drop_old ;;
+	esac
 	settle
 }
 
