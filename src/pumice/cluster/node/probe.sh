@@ -5,6 +5,8 @@ export LC_ALL
 umask 022
 unset CDPATH
 exec 2>/dev/null </dev/null
+NL='
+'
 
 say() {
 	printf '@@pumice %s\n' "$*"
@@ -43,6 +45,13 @@ say time "$(date +%s)"
 master=
 read -r master <"$PREFIX/pids/nginx.pid"
 case $master in *[!0-9]*) master= ;; esac
+# What is long is read by one process: each costs more than all else here. No NUL of it comes.
+text=$(
+	cat "$PREFIX/.kong_env" - ${master:+"/proc/$master/environ" "/proc/$master/maps"} <<END
+
+@@pumice master
+END
+)
 if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
 	read -r line <"/proc/$master/stat" && say master "$line"
 	# The kernel ends this line without a newline: `read` fails, and has read it.
@@ -59,16 +68,16 @@ if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
 			fi
 		done
 	fi
-	maps=$(cat "/proc/$master/maps")
-	case $maps in
-	*/ld-musl-*) say libc musl ;;
-	*/ld-linux* | */libc.so.6* | */libc-2.*) say libc glibc ;;
+	case $text in
+	*'@@pumice master'*/ld-musl-*) say libc musl ;;
+	*'@@pumice master'*/ld-linux* | *'@@pumice master'*/libc.so.6* | *'@@pumice master'*/libc-2.*) say libc glibc ;;
 	esac
-	case $maps in
-	*luajit*) say lua 5.1 ;;
-	*liblua5.[1-5]*) maps=${maps#*liblua5.} && say lua "5.${maps%"${maps#?}"}" ;;
+	case $text in
+	*'@@pumice master'*luajit*) say lua 5.1 ;;
+	*'@@pumice master'*/liblua5.[1-5]*) maps=${text##*/liblua5.} && say lua "5.${maps%"${maps#?}"}" ;;
 	esac
-	if [ -r "/proc/$master/environ" ]; then
+	# An nginx has wiped it for its title.
+	case $text in *'@@pumice master'*KONG_*)
 		tr '\n\0' ' \n' <"/proc/$master/environ" | while IFS= read -r line; do
 			case $line in
 			KONG_PLUGINS=* | KONG_LUA_PACKAGE_PATH=* | KONG_LUA_PACKAGE_CPATH=* | KONG_ROLE=* | KONG_DATABASE=* | \
@@ -76,7 +85,8 @@ if [ -n "$master" ] && [ -r "/proc/$master/stat" ]; then
 			KONG_*) say envname "${line%%=*}" ;;
 			esac
 		done
-	fi
+		;;
+	esac
 fi
 # In a container we have the environment that the gateway was started with.
 case $(export -p) in
@@ -101,20 +111,18 @@ if [ -f "$KONG" ] && [ -x "$KONG" ]; then
 		PATH=$PATH:/usr/local/bin:/usr/local/openresty/bin:/usr/bin:/bin
 		$limit "$KONG" version
 	)
-	say kong "${version%%
-*}"
+	say kong "${version%%"$NL"*}"
 else
 	say kong-missing "$KONG"
 fi
 
 if [ -r "$PREFIX/.kong_env" ]; then
 	[ "$CONF" -nt "$PREFIX/.kong_env" ] && say conf-newer
-	text=$(cat "$PREFIX/.kong_env")
 	set -f
-	IFS='
-'
+	IFS=$NL
 	for line in $text; do
 		case $line in
+		'@@pumice master') break ;;
 		plugins* | lua_package_*path* | role* | database\ * | prefix* | *_listen\ * | proxy_error_log* | \
 			declarative_config\ * | node_id*) say "prepared $line" ;;
 		esac
@@ -130,7 +138,8 @@ for place in "$TREE" "$CONF" "$ENABLE"; do
 done
 at=$TREE
 while [ -n "$at" ] && [ ! -d "$at" ]; do at=${at%/*}; done
-df -P "${at:-/}" | while IFS= read -r line; do say df "$line"; done
+df=$(df -P "${at:-/}")
+say df "${df##*"$NL"}"
 while read -r _ point _ options _; do
 	case $TREE/ in "${point%/}"/*) say mount "$point $options" ;; esac
 done </proc/self/mounts
