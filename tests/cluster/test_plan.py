@@ -56,6 +56,7 @@ FULL = plan(
     missing=(("dp-7", "no route to host"),),
     max_failures=1,
     timeout=30.0,
+    exact=True,
     migrate=("cp-1", ("request-stamp",)),
     entities=(EntityStep("request-stamp", "apply", "/srv/entity.json", "e" * 64),),
     warnings=("careful",),

@@ -16,6 +16,7 @@ from pumice.cluster.plan import Artifact, Change, EntityStep, Plan
 from pumice.cluster.plan_json import plan_json, read_plan
 from pumice.cluster.plan_text import plan_lines
 from pumice.cluster.planning import Asked, NodeInput, RolloutRefused, facts_digest, make_plan
+from pumice.cluster.sync_order import goes_in_two
 
 ASKED = Asked("install", (Artifact("kong-plugin-x", "1.1.0-1"),), id="r1", made="now", by="alice@laptop")
 
@@ -332,3 +333,48 @@ def test_every_node_goes_once_in_batches_of_the_size_and_control_planes_apart(
         assert len(each.nodes) <= (canary if each.canary else cluster(batch=batch).batch_size(len(kinds)))
     assert [each.pause for each in found.batches] == [0.0] + [1.0] * (len(found.batches) - 1)
     assert read_plan(plan_json(found), "p") == found
+
+
+SYNC = ASKED.replace(action="sync", exact=True)
+
+
+def test_what_a_sync_takes_away_goes_from_the_data_planes_first() -> None:
+    found = planned(hybrid(OLD, None), SYNC, cluster={"canary": 0, "batch": "100%"})
+    assert groups(found) == [("data planes", ("dp-1", "dp-2")), ("control planes", ("cp-1", "cp-2"))]
+    assert found.exact
+    assert "    kong-plugin-x 1.0.0-1 goes" in plan_lines(found)
+
+
+def test_a_sync_that_takes_nothing_away_goes_to_the_control_planes_first() -> None:
+    assert planned(hybrid(None, NEW), SYNC).batches[0].nodes == ("cp-1",)
+
+
+@pytest.mark.parametrize(
+    ("roles", "changes", "two"),
+    [
+        (("control_plane", "data_plane"), ((OLD, None), (None, NEW)), True),
+        (("control_plane", "data_plane"), ((None, NEW), (OLD, None)), True),
+        (("control_plane", "data_plane"), ((OLD, None), (OLD, NEW)), True),
+        (("control_plane", "data_plane"), ((OLD, None), (OLD, None)), False),
+        (("control_plane", "data_plane"), ((OLD, None), (OLD, OLD)), False),
+        (("control_plane", "data_plane"), ((OLD, NEW), (None, NEW)), False),
+        (("control_plane", "control_plane"), ((OLD, None), (None, NEW)), False),
+        (("traditional", "dbless"), ((OLD, None), (None, NEW)), False),
+    ],
+)
+def test_a_sync_is_two_rollouts_only_where_a_hybrid_cluster_gets_and_loses_plugins(
+    roles: tuple[str, str],
+    changes: tuple[tuple[PluginContent | None, PluginContent | None], ...],
+    two: bool,
+) -> None:
+    inputs = [
+        given_node(f"n-{number}", role, before=before, after=after)
+        for number, (role, (before, after)) in enumerate(zip(roles, changes, strict=True))
+    ]
+    assert goes_in_two(inputs) is two
+
+
+def test_a_plan_says_what_goes_after_it() -> None:
+    found = planned(hybrid(None, NEW), SYNC.replace(exact=False, later=("old",)))
+    assert [warning for warning in found.warnings if warning.startswith("old ")]
+    assert not found.exact

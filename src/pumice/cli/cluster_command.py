@@ -53,7 +53,7 @@ COMMAND = Command(
     options=(
         Option(("--to",), "The cluster's file, or a kubectl context; default: cluster.toml.", "<target>"),
         *ROLLOUT,
-        Option(("--force",), "remove: delete the entities that use the plugin, too. init: replace the file."),
+        Option(("--force",), "remove, sync: delete the entities of plugins that go. init: replace the file."),
         Option(
             ("--from-ansible",), "init: an Ansible inventory; words name its groups or hosts.", "<inventory>"
         ),

@@ -61,20 +61,26 @@ def ship_to_nodes(arguments: Arguments, session: Session) -> int:
 
 
 def sync(arguments: Arguments, session: Session) -> int:
-    """`cluster sync`: every node as the [[plugin]] entries of cluster.toml say."""
+    """`cluster sync`: every node exactly as the [[plugin]] entries of cluster.toml say."""
+    from pumice.cluster.content import Wish
+
     cluster = cluster_of(arguments, session)
     if not cluster.plugins:
         raise ConfigError(
-            f"{cluster.path} has no [[plugin]]", hint="Each has a `name` or `path`, a `version`, an `entity`."
+            f"{cluster.path} has no [[plugin]]: sync would remove all that Pumice has put on the nodes",
+            hint="Add [[plugin]] entries (`name` or `path`, `version`, `entity`); "
+            "`pumice cluster remove PLUGIN` removes one, the last one too.",
         )
     artifacts = []
-    for wish in cluster.plugins:
-        if wish.path is not None:
-            artifacts.append(_artifact(wish.path, arguments, session))
+    for plugin in cluster.plugins:
+        if plugin.path is not None:
+            artifacts.append(_artifact(plugin.path, arguments, session))
         else:
-            artifacts.append(_named(wish.name or "", wish.version))
-    entities = [wish.entity for wish in cluster.plugins if wish.entity is not None]
-    return _install(artifacts, entities, arguments, session, action="sync")
+            artifacts.append(_named(plugin.name or "", plugin.version))
+    entities = [plugin.entity for plugin in cluster.plugins if plugin.entity is not None]
+    wish = Wish(install=tuple(_word(artifact) for artifact in artifacts))
+    files = [os.path.join(session.cwd, path) for path in entities]
+    return _go(arguments, session, lambda conductor: conductor.sync(wish, artifacts, entities=files))
 
 
 def apply(words: Sequence[str], arguments: Arguments, session: Session) -> int:
@@ -102,7 +108,7 @@ def apply(words: Sequence[str], arguments: Arguments, session: Session) -> int:
             )
     wish: Wish | None = None
     if plan.action in ("install", "sync"):
-        wish = Wish(install=tuple(_word(artifact) for artifact in plan.artifacts))
+        wish = Wish(install=tuple(_word(artifact) for artifact in plan.artifacts), exact=plan.exact)
     if plan.action == "remove":
         return _go(arguments, session, lambda conductor: conductor.remove(plan.artifacts[0].name, saved=plan))
     return _go(arguments, session, lambda conductor: conductor.apply(plan, wish))
@@ -125,21 +131,19 @@ def _install(
     entities: Sequence[str],
     arguments: Arguments,
     session: Session,
-    *,
-    action: str = "install",
 ) -> int:
     from pumice.cluster.content import Wish
     from pumice.cluster.kubectl import is_kubernetes
 
     to = arguments.text("to")
-    if to is not None and action == "install" and is_kubernetes(to):
+    if to is not None and is_kubernetes(to):
         return _to_kubernetes(artifacts, entities, arguments, session)
     wish = Wish(install=tuple(_word(artifact) for artifact in artifacts))
     files = [os.path.join(session.cwd, path) for path in entities]
     return _go(
         arguments,
         session,
-        lambda conductor: conductor.install(wish, artifacts, entities=files, action=action),
+        lambda conductor: conductor.install(wish, artifacts, entities=files),
     )
 
 

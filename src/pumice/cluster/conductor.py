@@ -26,6 +26,7 @@ from pumice.cluster.rollout_record import folder_of
 from pumice.cluster.saved_plan import still_true
 from pumice.cluster.steps import recover
 from pumice.cluster.survey import chosen, look, look_again
+from pumice.cluster.sync_order import goes_in_two, plugins_gone
 from pumice.errors import NotFoundError, PumiceError
 
 if TYPE_CHECKING:
@@ -90,7 +91,6 @@ class Conductor:
         artifacts: Sequence[Artifact],
         *,
         entities: Sequence[str] = (),
-        action: str = "install",
     ) -> Ended:
         """Rocks on all nodes, and entities (files) once all nodes have proved them.
 
@@ -111,14 +111,48 @@ class Conductor:
                 )
 
             def asked(found: Mapping[str, Prepared]) -> Asked:
-                names = sorted({name for each in found.values() for name, _ in each.input.proof})
-                steps = []
-                for path in entities:
-                    entity = read_entity(path, names)
-                    steps.append(EntityStep(entity.plugin, "apply", os.path.abspath(path), entity.sha256))
-                return self._asked(action, artifacts, tuple(steps))
+                return self._asked("install", artifacts, _entity_steps(entities, found))
 
-            return self._go(prepared, asked, f"{action} {', '.join(each.name for each in artifacts)}")
+            return self._go(prepared, asked, f"install {', '.join(each.name for each in artifacts)}")
+
+    def sync(self, wish: Wish, artifacts: Sequence[Artifact], *, entities: Sequence[str] = ()) -> Ended:
+        """What the wish installs is on all nodes, and nothing else of what Pumice put there.
+
+        What goes has the order of a removal; where that is not the order of what comes, it goes afterwards,
+        in a rollout of its own. Raises as `install`, and RolloutRefused as `remove`.
+        """
+        from pumice.cluster.content import ContentMaker
+
+        later: list[str] = []
+        with ContentMaker(self._config, self._progress) as maker:
+
+            def all_of_it(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
+                exact = wish.replace(exact=True)
+                return prepare(self._engine, survey, maker, exact, self.id, self._gateways(survey).asks)
+
+            def prepared(survey: Survey) -> tuple[dict[str, Prepared], dict[str, str]]:
+                found, missing = all_of_it(survey)
+                inputs = [each.input for each in found.values()]
+                if not goes_in_two(inputs):
+                    return found, missing
+                self._in_use(found, survey, ())  # refused before anything is sent
+                later[:] = plugins_gone(inputs)
+                return prepare(self._engine, survey, maker, wish, self.id, self._gateways(survey).asks)
+
+            def asked(found: Mapping[str, Prepared]) -> Asked:
+                steps = _entity_steps(entities, found)
+                return self._asked("sync", artifacts, steps).replace(exact=not later, later=tuple(later))
+
+            def asked_last(_: Mapping[str, Prepared]) -> Asked:
+                return self._asked("sync", artifacts, ()).replace(exact=True)
+
+            what = "sync with cluster.toml"
+            first = self._go(prepared, asked, what)
+            if not later or self._terms.plan_only or first.result is None or not first.ok:
+                return first
+            self.id = f"{self.id}-2"
+            last = self._go(all_of_it, asked_last, what)
+            return last.replace(entities=(*first.entities, *last.entities))
 
     def rollback(self) -> Ended:
         """Every node on the generation that its current one was made from."""
@@ -310,6 +344,14 @@ class Conductor:
 
     def _gateways(self, survey: Survey) -> Gateways:
         return Gateways(survey, self._terms.admin_token)
+
+
+def _entity_steps(paths: Sequence[str], found: Mapping[str, Prepared]) -> tuple[EntityStep, ...]:
+    """The entities in files, of plugins that the nodes will have."""
+    proofs = {proof for each in found.values() for proof in each.input.proof}
+    names = sorted({name for name, version in proofs if version != ABSENT})
+    read = [(path, read_entity(path, names)) for path in paths]
+    return tuple(EntityStep(each.plugin, "apply", os.path.abspath(path), each.sha256) for path, each in read)
 
 
 def _nobody(survey: Survey) -> PumiceError:

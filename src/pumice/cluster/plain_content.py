@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pumice.base.config import TreeSpec
+from pumice.cluster.drift import read_records
 from pumice.cluster.luarocks_drift import damaged_files
 from pumice.cluster.luarocks_tree import ROCKS, plain_change, plain_state, read_plain_tree
 from pumice.cluster.node_content import NodeContent
+from pumice.cluster.own_rocks import own_rocks
 from pumice.cluster.plugin_content import plugins_of
 from pumice.cluster.target import LUA
 from pumice.cluster.tree_plan import owners_of, plan_wish, read_manifest
@@ -71,6 +73,7 @@ def plain_content(
         relocatable=False,
         elsewhere=elsewhere,
         is_there=is_there,
+        owned=own_rocks(read_records(connection)) if wish.exact else None,
     )
     manifest = read_manifest(view, tree, facts)
     owners = owners_of(manifest)

@@ -115,6 +115,8 @@ class Plan(Value):
     """The node that runs migrations before the rest, and the plugins that have them."""
     entities: tuple[EntityStep, ...] = ()
     warnings: tuple[str, ...] = ()
+    exact: bool = False
+    """What is not among the artifacts, and not needed by them, goes."""
     force: bool = False
     """Removal goes on although entities use the plugin; they are deleted."""
 

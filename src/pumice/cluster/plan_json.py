@@ -69,6 +69,7 @@ def _plan(given: _Object) -> Plan:
         migrate=_migrate(given),
         entities=given.objects("entities", _entity),
         warnings=given.texts("warnings"),
+        exact=given.flag("exact"),
         force=given.flag("force"),
     )
     if not plan.id or not all(letter.isalnum() or letter in "-_" for letter in plan.id):

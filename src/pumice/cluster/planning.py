@@ -14,6 +14,7 @@ from pumice.cluster.compatibility import CONTROL_FIRST, DATA_FIRST, judge
 from pumice.cluster.plan import Artifact, Change, NodePlan, Plan
 from pumice.cluster.plan_batches import ROLE_NAMES, batches_of, goes_down, migrations_of, role_of
 from pumice.cluster.plan_steps import steps_of
+from pumice.cluster.sync_order import plugins_gone
 from pumice.errors import PumiceError
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class Asked(Value):
     id: str = ""
     made: str = ""
     by: str = ""
+    exact: bool = False
+    """What is not asked for goes, as `Plan.exact`."""
+    later: tuple[str, ...] = ()
+    """The plugins that go in a rollout of their own, after this one."""
 
 
 class NodeInput(Value):
@@ -127,6 +132,11 @@ def make_plan(
             "Nothing was sent. " + " ".join(_sentence(each.text) for each in problems),
             hint=next((each.hint for each in problems if each.hint), ""),
         )
+    if asked.later:
+        warnings.append(
+            f"{', '.join(asked.later)} is not in cluster.toml and goes afterwards, data planes first, in a "
+            "rollout of its own; after a saved plan, `pumice cluster sync` does that"
+        )
     for each in going:
         warnings += [f"{each.node.name}: {_without(text, each.node.name)}" for text in each.enabling.warnings]
     plans = {each.node.name: _node_plan(each, cluster) for each in going}
@@ -148,6 +158,7 @@ def make_plan(
         migrate=migrations_of(going, batches),
         entities=asked.entities,
         warnings=_once(warnings),
+        exact=asked.exact,
         force=asked.force,
     )
 
@@ -267,7 +278,8 @@ def _order(
                 f"Roll them out one after the other: first {up}, then {down}.",
             )
         )
-    return next(iter(orders), CONTROL_FIRST), problems, warnings
+    removal = asked.action == "sync" and hybrid and bool(plugins_gone(going))
+    return next(iter(orders), DATA_FIRST if removal else CONTROL_FIRST), problems, warnings
 
 
 def _node_plan(each: NodeInput, cluster: Cluster) -> NodePlan:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pumice.rock.rock import Rock
     from pumice.tree.planner import Planner
 
-__all__ = ["RockSource", "Wish"]
+__all__ = ["RockSource", "Sourced", "Wish"]
 
 
 class Wish(Value):
@@ -37,6 +37,19 @@ class Wish(Value):
     """Names of rocks, or of plugins, whose rocks they mean."""
     force: bool = False
     """Remove what others need."""
+    exact: bool = False
+    """Remove what nothing that is asked for needs, of what Pumice put there."""
+
+
+class Sourced(Value):
+    """What a wish comes to in rocks."""
+
+    rocks: tuple[Rock, ...]
+    """To install, in order."""
+    wanted: tuple[tuple[str, str], ...]
+    """(name, version) of the rocks that were asked for, whether they are there already or not."""
+    plugins: tuple[str, ...]
+    """The names of the plugins that these bring."""
 
 
 class RockSource:
@@ -57,8 +70,8 @@ class RockSource:
         planner: Planner,
         tree: TreeSpec,
         progress: Progress,
-    ) -> tuple[tuple[Rock, ...], tuple[str, ...]]:
-        """The rocks to install, in order, and the names of the plugins that were asked for.
+    ) -> Sourced:
+        """The rocks to install, and what was asked for.
 
         `planner`: of the tree that they go to; `tree`: where what it has is looked up. Raises PumiceError.
         """
@@ -86,7 +99,7 @@ class RockSource:
             entry = planner.manifest.entry(name, version)
             modules = brought.get((name, version)) or (list(entry.modules) if entry is not None else [])
             names += [plugin.name for plugin in find_plugins(modules)]
-        return tuple(in_order(rocks)), tuple(dict.fromkeys(names))
+        return Sourced(tuple(in_order(rocks)), tuple(wanted), tuple(dict.fromkeys(names)))
 
     def _at_hand(
         self, wish: Wish, target: Target, config: Config, progress: Progress

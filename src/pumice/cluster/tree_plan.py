@@ -15,7 +15,7 @@ from pumice.tree.planner import Planner
 from pumice.tree.wrapper import Wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Sequence, Set
 
     from pumice.base.config import Config, TreeSpec
     from pumice.base.progress import Progress
@@ -68,11 +68,13 @@ def plan_wish(
     relocatable: bool,
     elsewhere: TreeSpec,
     is_there: Callable[[Rock, TreeManifest], bool] = lambda _rock, _manifest: False,
+    owned: Set[tuple[str, str]] | None = None,
 ) -> PlannedWish:
     """The wish, planned on the tree that `view` shows.
 
     `lua`: the interpreter of its commands. `elsewhere`: a tree of which nothing is on this machine, where
-    LuaRocks's own look-ups go. `is_there`: leaves out rocks that need no installing. Raises PumiceError.
+    LuaRocks's own look-ups go. `is_there`: leaves out rocks that need no installing. `owned`: the
+    rocks that an exact wish may remove; None: all. Raises PumiceError.
     """
     recorder = _Recorder(progress)
     manifest = read_manifest(view, tree, facts)
@@ -86,12 +88,16 @@ def plan_wish(
         provided=lua_provides(LUA, None, config.rocks_provided),
         platforms=config.platforms,
     )
-    rocks, asked = source.rocks(wish, target, config, planner, elsewhere, recorder)
-    rocks = tuple(rock for rock in rocks if not is_there(rock, manifest))
+    sourced = source.rocks(wish, target, config, planner, elsewhere, recorder)
+    rocks = tuple(rock for rock in sourced.rocks if not is_there(rock, manifest))
     for rock in rocks:
         refuse_unfit(rock, target, compiler)
         _refuse_hooks(rock)
     removed = _remove(wish, planner)
+    if wish.exact:
+        present = {(name, version) for name in manifest.names() for version in manifest.versions(name)}
+        mine = present if owned is None else present & owned
+        removed += _remove_unneeded(planner, mine, {*sourced.wanted, *(present - mine)}, sourced.rocks)
     planned = plan_deployment(rocks, planner, config, InstallOptions("cluster", force=wish.force), recorder)
     return PlannedWish(
         manifest,
@@ -99,7 +105,7 @@ def plan_wish(
         rocks,
         planned.added,
         tuple(sorted({*planned.removed, *removed})),
-        asked,
+        sourced.plugins,
         (*recorder.said, *planned.plan.messages),
     )
 
@@ -169,6 +175,47 @@ def _remove(wish: Wish, planner: Planner) -> tuple[tuple[str, str], ...]:
             ) from None
         removed += [(name, version) for version in versions]
     return tuple(removed)
+
+
+def _remove_unneeded(
+    planner: Planner,
+    mine: Collection[tuple[str, str]],
+    roots: Iterable[tuple[str, str]],
+    coming: Sequence[Rock],
+) -> tuple[tuple[str, str], ...]:
+    """Of `mine`, what no root needs, by the dependencies that there will be, is planned to go.
+
+    What is coming replaces other versions by itself; those go here only where nothing needs them either.
+    """
+    kept = needed(planner, roots, coming)
+    gone = tuple(sorted(rock for rock in mine if rock not in kept))
+    for name, version in gone:
+        planner.remove(name, version)
+    return gone
+
+
+def needed(
+    planner: Planner, roots: Iterable[tuple[str, str]], coming: Sequence[Rock]
+) -> set[tuple[str, str]]:
+    """The roots and every rock that they need, directly or not: of those that come, else of those there."""
+    new = {(rock.name, rock.version): rock.rockspec.dependencies for rock in coming}
+    found: set[tuple[str, str]] = set()
+    pending = list(roots)
+    while pending:
+        rock = pending.pop()
+        if rock in found:
+            continue
+        found.add(rock)
+        for each in new.get(rock) or planner.manifest.dependencies(*rock) or ():
+            if planner.installed.is_provided(each):
+                continue
+            pending += [
+                (name, version) for name, version in new if name == each.name and each.accepts(version)
+            ]
+            there = planner.installed.match(each)
+            if there is not None:
+                pending.append((each.name, there))
+    return found
 
 
 def _refuse_hooks(rock: Rock) -> None:

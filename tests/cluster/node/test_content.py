@@ -282,3 +282,50 @@ class TestElf:
             elf = read_elf(file.read())
 
         assert elf.processor == __import__("os").uname().machine
+
+
+class TestExactly:
+    """What is not asked for, and not needed by what is, goes."""
+
+    NEEDS = 'dependencies = { "lua >= 5.1", "lib" }'
+
+    def names(self, content):
+        return {name for name, _ in content.rocks}
+
+    def test_what_nobody_asks_for_goes_with_what_only_it_needed(self, node, maker, rock):
+        lib, only, far = rock("lib"), rock("only", more='dependencies = { "far" }'), rock("far")
+        one = rock("one", more=self.NEEDS)
+        two = rock("two", more='dependencies = { "lib", "only" }')
+        everything = tuple(f"{each}/" for each in (far, lib, only, one, two))
+        node.roll_out(maker, Wish(everything), "r1")
+
+        content = maker.content(node.connection, node.probe(), Wish((f"{one}/",), exact=True))
+
+        assert self.names(content) == {"one", "lib"}
+        assert set(content.removed) == {("far", "1.0-1"), ("only", "1.0-1"), ("two", "1.0-1")}
+        assert "share/lua/5.1/two.lua" not in content.files
+        assert "share/lua/5.1/lib.lua" in content.files
+
+    def test_a_cycle_that_nothing_asks_for_goes(self, node, maker, rock):
+        a, b = rock("a", more='dependencies = { "b" }'), rock("b", more='dependencies = { "a" }')
+        kept = rock("kept")
+        node.roll_out(maker, Wish(tuple(f"{each}/" for each in (a, b, kept))), "r1")
+
+        content = maker.content(node.connection, node.probe(), Wish((f"{kept}/",), exact=True))
+
+        assert self.names(content) == {"kept"}
+
+    def test_an_upgrade_whose_new_version_needs_less_takes_the_rest_away(self, node, maker, rock):
+        lib, old, new = rock("lib"), rock("one", more=self.NEEDS), rock("one", "2.0-1")
+        node.roll_out(maker, Wish((f"{lib}/", f"{old}/")), "r1")
+
+        content = maker.content(node.connection, node.probe(), Wish((f"{new}/",), exact=True))
+
+        assert content.rocks == (("one", "2.0-1"),)
+        assert set(content.removed) == {("lib", "1.0-1"), ("one", "1.0-1")}
+
+    def test_a_tree_that_is_exactly_so_is_unchanged(self, node, maker, rock):
+        lib, one = rock("lib"), rock("one", more=self.NEEDS)
+        node.roll_out(maker, Wish((f"{lib}/", f"{one}/")), "r1")
+
+        assert maker.content(node.connection, node.probe(), Wish((f"{one}/",), exact=True)).unchanged

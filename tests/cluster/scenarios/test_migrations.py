@@ -16,7 +16,9 @@ from fleetkit.plugins import NAME
 
 pytestmark = [
     pytest.mark.peer,
-    pytest.mark.skipif(KONG is not None, reason="reads the record of migrations that only the stand-in keeps"),
+    pytest.mark.skipif(
+        KONG is not None, reason="reads the record of migrations that only the stand-in keeps"
+    ),
 ]
 Plugin = Callable[..., Path]
 
