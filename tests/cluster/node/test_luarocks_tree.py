@@ -447,3 +447,26 @@ class TestTakenBack:
                 subprocess.run(["cp", "-a", backup, node.root], check=True)
             assert seen == {"old", "new"}
             assert 5 < number < 100
+
+    @pytest.mark.sweep
+    def test_undoing_it_that_is_killed_anywhere_can_be_undone_again(self, node, maker, plugin, killing):
+        rolled(node, *prepared(node, maker, Wish((f"{plugin()}/",)), "r1"))
+        rolled(node, *prepared(node, maker, Wish((f"{plugin(version='0.2.0')}/",)), "r2"))
+        before, conf = snapshot(node), node.conf.read_bytes()
+        number, after, killed = 0, True, True
+        while killed or not after:
+            after = not after
+            number += not after
+            change, payload = rolled_back(node)
+            assert roll_out(node.connection, change, payload)[-1].ok
+
+            def work(change=change):
+                return undo(node.connection, change)
+
+            killed = not killing(node, number, work, after=after)[-1].ok
+            assert undo(node.connection, change)[-1].ok
+            assert snapshot(node) == before, number
+            assert node.conf.read_bytes() == conf, number
+            assert (node.litter(), kept(node)) == ([], ["r1", "r2"]), number
+        assert 3 < number < 40
+        take_back(node)
