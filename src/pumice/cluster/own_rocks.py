@@ -18,6 +18,7 @@ def own_rocks(records: Mapping[str, bytes]) -> frozenset[tuple[str, str]]:
     record is left out: it makes nothing ours.
     """
     versions: dict[str, str] = {}
+    put: set[tuple[str, str]] = set()
     for _, data in sorted(records.items()):
         try:
             record = json.loads(data)
@@ -26,5 +27,8 @@ def own_rocks(records: Mapping[str, bytes]) -> frozenset[tuple[str, str]]:
             changes = [(str(name), str(after)) for name, _, after in record["changes"]]
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
+        if record.get("action") == "rollback":  # what comes back may have been somebody else's
+            changes = [(name, after if (name, after) in put else "") for name, after in changes]
+        put.update(changes)
         versions.update(changes)
     return frozenset((name, version) for name, version in versions.items() if version)
