@@ -16,6 +16,7 @@ from pumice.cluster.connection import Answer, NodeError, quote
 __all__ = ["ScriptCommand", "script_command"]
 
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"\\'!")
+_LETTERS = {byte: f"\\0{byte:03o}" for byte in range(256) if byte not in _PLAIN}
 
 
 class ScriptCommand(Value):
@@ -70,10 +71,7 @@ def script_command(script: str, become: str | None, *arguments: str) -> ScriptCo
     if "\0" in script:
         raise ValueError("a script for a shell cannot hold a NUL")
     mark = f"@@pumice {secrets.token_hex(8)}"
-    sent = "".join(
-        chr(byte) if byte in _PLAIN else f"\\0{byte:03o}"
-        for byte in script.encode("utf-8", "surrogateescape")
-    )
+    sent = script.encode("utf-8", "surrogateescape").decode("latin-1").translate(_LETTERS)
     words: tuple[str, ...] = (
         "sh",
         "-c",
