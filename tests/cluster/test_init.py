@@ -459,6 +459,12 @@ def test_what_is_read_of_yaml_is_read_as_others_read_it(tree):
     assert read == yaml.safe_load(text)
 
 
+def test_a_blank_that_yaml_takes_for_a_letter_is_refused():
+    for text in ("\xa0", "a: \xa0b", "a: b\u2003", "a:\tb"):
+        with pytest.raises(DataError):
+            read_yaml(text, "t")
+
+
 def test_usual_yaml_is_not_refused():
     yaml = pytest.importorskip("yaml")
     text = 'a: 1\nb: "x: y"\nc:\n  - p\n  - q: 1\n    r: 2\n  -\n    s: {}\nd: [x, "y, z"]\n"e f": ~\ng: it\'s # c\nh: a#b\ni: >\n  t\n  u\n'

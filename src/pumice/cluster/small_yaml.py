@@ -70,9 +70,13 @@ class _Reader:
                 if not text or indent > skip_over:
                     continue
                 skip_over = None
-            if not text.strip() or text.startswith("#") or (indent == 0 and text.rstrip() in {"---", "..."}):
+            # Other blanks than spaces are letters in YAML and blanks in Python.
+            odd = any(each.isspace() and each != " " for each in text)
+            if not odd and (
+                not text.strip() or text.startswith("#") or (indent == 0 and text.rstrip() in {"---", "..."})
+            ):
                 continue
-            if "\t" in text or text.startswith("%") or (indent == 0 and text.startswith("--- ")):
+            if odd or text.startswith("%") or (indent == 0 and text.startswith("--- ")):
                 raise self._wrong(_Line(number, indent, text), "this is not read here")
             if re.search(r":\s+(![\w-]+\s+)?[|>][+-]?\d*\s*(#.*)?$", text):
                 # A block of text: its lines are read where its key is.
