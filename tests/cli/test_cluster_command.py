@@ -1,6 +1,7 @@
 """`pumice cluster`: the words, the live table, and what is told; the scenarios run it on real nodes."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,18 @@ def test_what_cannot_be_done_is_told_before_any_node_is_asked(
 ) -> None:
     assert command("cluster", *words, "--to", str(cluster)) == 1
     assert text in command.output
+
+
+@pytest.mark.parametrize("version", ["9.9.9", "> 1.0"])
+def test_sync_refuses_sources_of_another_version_than_asked_for(
+    command: Any, cluster: Path, tmp_path: Path, version: str
+) -> None:
+    example = Path(__file__).parents[2] / "examples/kong-plugin-request-stamp"
+    sources = shutil.copytree(example, tmp_path / "sources", ignore=shutil.ignore_patterns(".pumice"))
+    with cluster.open("a") as file:
+        file.write(f'[[plugin]]\npath = "{sources}"\nversion = "{version}"\n')
+    assert command("cluster", "sync", "--to", str(cluster)) == 1
+    assert f"kong-plugin-request-stamp 0.1.0-1, not {version} as its [[plugin]] says" in command.output
 
 
 def test_a_node_without_a_gateway_is_told_and_can_be_looked_at(command: Any, cluster: Path) -> None:

@@ -178,3 +178,15 @@ def test_the_record_on_the_node_tells_who_and_what_and_no_secret(nodes: Nodes) -
     record = json.loads(nodes.work()._record("n"))
     assert (record["id"], record["by"], record["generation"]) == ("r1", "alice", 4)
     assert record["proof"] == [["x", "2.0.0"]]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Error: no plugin found\n", "Error: no plugin found"),
+        ("Error:\nhandler.lua:3: no field\nstack traceback:\n\t[C]: in 'error'\n\t[C]: at 0x5", "handler.lua:3: no field"),
+        ("stack traceback:\n\t[C]: at 0x5", "stack traceback:"),
+    ],
+)  # fmt: skip
+def test_the_reason_of_a_refusal_is_the_line_above_the_traceback(said: str, reason: str) -> None:
+    assert module._reason(said.splitlines()) == reason

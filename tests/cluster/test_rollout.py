@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pumice.cluster.events import Event
 from pumice.cluster.plan import Batch, NodePlan, Plan
-from pumice.cluster.rollout import Result, StepFailed, run_rollout
+from pumice.cluster.rollout import Result, RolloutInterrupted, StepFailed, run_rollout
 from pumice.cluster.rollout_state import (
     BACK,
     DONE,
@@ -219,6 +219,34 @@ def test_pauses_come_between_batches() -> None:
     slept: list[float] = []
     go(FakeWork(["n0", "n1", "n2"], set()), plan([1, 1, 1], pause=7.0), sleep=slept.append)
     assert slept == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("where", ["pause", "renewal", "event"])
+def test_an_interruption_between_two_batches_says_which_nodes_are_on_the_new_version(where: str) -> None:
+    """Ctrl-C while nobody works on a node: what is done stays, and what is not begun is left alone."""
+    calls: list[str] = []
+
+    def interrupted(it: str) -> None:
+        calls.append(it)
+        if it == where and (it == "pause" or calls.count(it) == 2):
+            raise KeyboardInterrupt
+
+    def told(event: Event) -> None:
+        if event.kind == "batch":
+            interrupted("event")
+
+    work = FakeWork(["n0", "n1"], set())
+    with pytest.raises(RolloutInterrupted, match="On the new version: n0; all others are as before") as error:
+        run_rollout(
+            plan([1, 1], pause=7.0),
+            work,
+            OneByOne(),
+            told,
+            before_batch=lambda: interrupted("renewal"),
+            sleep=lambda _: interrupted("pause"),
+        )
+    assert states(error.value.result)[0] == DONE
+    assert (work.nodes["n0"].active, work.nodes["n1"].active) == ("new", "old")
 
 
 def test_a_fleet_that_loses_a_node_is_a_failure_of_that_node() -> None:

@@ -37,7 +37,6 @@ ROLLOUT = (
            repeat=True),
     Option(("--image",), "Kubernetes with the operator: where the plugin's image is.", "<image>"),
     Option(("--pull-secret",), "Kubernetes with the operator: the Secret of its registry.", "<secret>"),
-    Option(("--yes", "-y"), "Do not ask."),
 )  # fmt: skip
 
 COMMAND = Command(

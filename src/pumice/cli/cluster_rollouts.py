@@ -74,7 +74,7 @@ def sync(arguments: Arguments, session: Session) -> int:
     artifacts = []
     for plugin in cluster.plugins:
         if plugin.path is not None:
-            artifacts.append(_artifact(plugin.path, arguments, session))
+            artifacts.append(_of_version(_artifact(plugin.path, arguments, session), plugin.version))
         else:
             artifacts.append(_named(plugin.name or "", plugin.version))
     entities = [plugin.entity for plugin in cluster.plugins if plugin.entity is not None]
@@ -188,15 +188,9 @@ def _go(
     )
     teller = Teller(session.terminal, json=arguments.flag("json"), quiet=arguments.flag("quiet"))
 
-    def agree(plan: Plan) -> bool:
-        agreed = _agreed(plan, arguments, session)
-        if agreed:
-            teller.begin(plan)
-        return agreed
-
     config = session.config.replace(lua_version="5.1")
     with Engine(session.environment) as engine:
-        conductor = Conductor(cluster, engine, config, session.terminal, terms, teller.tell, agree)
+        conductor = Conductor(cluster, engine, config, session.terminal, terms, teller.tell, teller.begin)
         try:
             ended = command(conductor)
         finally:
@@ -226,18 +220,6 @@ def _planned(plan: Plan, arguments: Arguments, session: Session) -> int:
         if path is not None:
             session.terminal.message("info", f"`pumice cluster apply {path}` runs it.")
     return EXIT_OK
-
-
-def _agreed(plan: Plan, arguments: Arguments, session: Session) -> bool:
-    """Whether the operator wants it: asked on a terminal, unless --yes says so."""
-    import sys
-
-    if arguments.flag("yes") or arguments.flag("json") or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
-    for line in plan_lines(plan):
-        session.terminal.print(line)
-    session.terminal.close()
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _told(ended: Ended, arguments: Arguments, session: Session) -> int:
@@ -309,12 +291,32 @@ def _artifact(word: str, arguments: Arguments, session: Session) -> Artifact:
     return Artifact(word, "")
 
 
+def _of_version(artifact: Artifact, version: str | None) -> Artifact:
+    """The artifact. Raises ConfigError when it is not of the version that cluster.toml asks for."""
+    from pumice.rock.constraint import matches, parse_constraints
+    from pumice.rock.version import parse_version
+
+    if version is not None and not matches(
+        parse_version(artifact.version), parse_constraints(_asked(version))
+    ):
+        raise ConfigError(
+            f"{artifact.origin} is {artifact.name} {artifact.version}, not {version} as its [[plugin]] says",
+            hint="Mend `version` or `path` in cluster.toml; a `path` needs no `version`.",
+        )
+    return artifact
+
+
+def _asked(version: str) -> str:
+    """A version or constraints of cluster.toml, as constraints."""
+    return version if version[:1] in "<>=~!" else f"== {version}"
+
+
 def _named(name: str, version: str | None) -> Artifact:
     from pumice.cluster.plan import Artifact
 
     if version is None:
         return Artifact(name, "")
-    return Artifact(name, version if version[:1] in "<>=~!" else f"== {version}")
+    return Artifact(name, _asked(version))
 
 
 def _word(artifact: Artifact) -> str:

@@ -62,7 +62,7 @@ class Terms(Value):
 
 
 class Conductor:
-    """Commands on the nodes of a cluster. `tell` gets every event; `agree` is asked before a change."""
+    """Commands on the nodes of a cluster. `tell` gets every event; `begin` gets each plan before it runs."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Conductor:
         progress: Progress,
         terms: Terms,
         tell: Callable[[Event], None],
-        agree: Callable[[Plan], bool] = lambda _: True,
+        begin: Callable[[Plan], None] = lambda _: None,
     ) -> None:
         self._cluster = cluster
         self._engine = engine
@@ -80,7 +80,7 @@ class Conductor:
         self._progress = progress
         self._terms = terms
         self._tell = tell
-        self._agree = agree
+        self._begin = begin
         now = time.time()
         self.id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{terms.token[-8:]}"
         self._made = moment(now)
@@ -246,8 +246,9 @@ class Conductor:
             self._tell_plan(plan)
             text = "" if not plan.empty else "Every node is as it shall be; nothing was sent."
             self._tell(Event("plan", text=text, state="empty" if plan.empty else "made", time=time.time()))
-            if plan.empty or not self._agree(plan):
+            if plan.empty:
                 return Ended(plan)
+            self._begin(plan)
             execution = Execution(plan, found, survey, self._engine, self._gateways(survey), self._tell)
             return execution.run(lock, folder_of(self._cluster.path))
 

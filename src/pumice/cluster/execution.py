@@ -11,7 +11,7 @@ from pumice.cluster.events import Event
 from pumice.cluster.gates import ControlPlane
 from pumice.cluster.node_work import NodeWork
 from pumice.cluster.planning import RolloutRefused
-from pumice.cluster.rollout import Result, run_rollout
+from pumice.cluster.rollout import Result, RolloutInterrupted, run_rollout
 from pumice.cluster.rollout_record import write_record
 from pumice.errors import PumiceError
 
@@ -75,7 +75,9 @@ class Execution:
         error: PumiceError | None = None
         try:
             self._run(lock)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
+            if isinstance(interruption, RolloutInterrupted):
+                self._result = interruption.result
             self._record(folder, "interrupted", "interrupted")
             raise
         except PumiceError as failed:

@@ -136,7 +136,7 @@ class NodeWork:
                     line for line in result.text.splitlines() if line.strip() and _FOOTER not in line
                 )
                 said = _SENTENCES.get(result.step, f"{result.step} failed")
-                text = f"{said}: {lines[-1].strip()}" if lines else said
+                text = f"{said}: {_reason(lines)}" if lines else said
                 self._tell(_event(node, result.step, "failed", text, seconds, lines))
                 raise StepFailed(
                     text,
@@ -258,6 +258,12 @@ class NodeWork:
                 "disabled": [name for name in before if name not in after],
             }
         ).encode()
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """The line that says why: the last one above a traceback of Lua, without one the last of all."""
+    ends = [at for at, line in enumerate(lines) if line.strip() == "stack traceback:"]
+    return lines[max(ends[0] - 1, 0) if ends else -1].strip()
 
 
 def _proof_of_before(prepared: Prepared) -> tuple[tuple[str, str], ...]:

@@ -27,11 +27,11 @@ from pumice.cluster.rollout_state import (
 from pumice.errors import Interrupted, PumiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pumice.cluster.plan import Plan
 
-__all__ = ["Fleet", "Result", "StepFailed", "Work", "run_rollout"]
+__all__ = ["Fleet", "Result", "RolloutInterrupted", "StepFailed", "Work", "run_rollout"]
 
 _T = TypeVar("_T")
 
@@ -126,41 +126,49 @@ def run_rollout(
         if act.kind in ("stop", "end"):
             stopped = act.reason
             break
-        if act.kind == "prove" and act.batch not in begun:
-            begun.add(act.batch)
-            batch = plan.batches[act.batch]
-            if batch.pause:
-                tell(
-                    Event("pause", text=f"Waiting {batch.pause:g} s.", seconds=batch.pause, time=time.time())
-                )
-                sleep(batch.pause)
-            try:
-                before_batch()
-            except PumiceError as error:
-                stopped = error.message
-                break
-            text = f"{batch.name}: {', '.join(batch.nodes)}"
-            tell(Event("batch", step=batch.name, text=text, time=time.time()))
-        if act.kind == "undo":
-            text = f"{act.reason[:1].upper()}{act.reason[1:]}: the batch is taken back."
-            tell(Event("notice", text=text, time=time.time()))
         try:
+            if act.kind == "prove" and act.batch not in begun:
+                batch = plan.batches[act.batch]
+                if batch.pause:
+                    text = f"Waiting {batch.pause:g} s."
+                    tell(Event("pause", text=text, seconds=batch.pause, time=time.time()))
+                    sleep(batch.pause)
+                try:
+                    before_batch()
+                except PumiceError as error:
+                    stopped = error.message
+                    break
+                begun.add(act.batch)
+                text = f"{batch.name}: {', '.join(batch.nodes)}"
+                tell(Event("batch", step=batch.name, text=text, time=time.time()))
+            if act.kind == "undo":
+                text = f"{act.reason[:1].upper()}{act.reason[1:]}: the batch is taken back."
+                tell(Event("notice", text=text, time=time.time()))
             runner.run(act.kind, act.nodes, act.reason)
         except KeyboardInterrupt as interruption:
-            runner.take_back(plan.batches[act.batch].nodes)
-            raise _interrupted(interruption, outcomes) from interruption
+            if act.batch in begun:
+                runner.take_back(plan.batches[act.batch].nodes)
+            result = Result(tuple(outcomes.values()), "interrupted")
+            raise _interrupted(interruption, result) from interruption
     return Result(tuple(outcomes.values()), stopped)
 
 
-def _interrupted(interruption: KeyboardInterrupt, outcomes: Mapping[str, Outcome]) -> Interrupted:
+class RolloutInterrupted(Interrupted):
+    """An interruption of a rollout; `result` tells how far it came."""
+
+    result: Result
+
+
+def _interrupted(interruption: KeyboardInterrupt, result: Result) -> RolloutInterrupted:
     """The interruption, with where every node is."""
     number = interruption.exit_code - 128 if isinstance(interruption, Interrupted) else 2
-    done = [each.node for each in outcomes.values() if each.state == DONE]
-    stuck = [each.node for each in outcomes.values() if each.state == STUCK]
-    error = Interrupted(
+    done = [each.node for each in result.outcomes if each.state == DONE]
+    stuck = [each.node for each in result.outcomes if each.state == STUCK]
+    error = RolloutInterrupted(
         f"Interrupted. On the new version: {', '.join(done) or 'no node'}; all others are as before.",
         signal_number=number,
     )
+    error.result = result
     error.hint = "The same command goes on where this one stopped; `pumice cluster rollback` takes it back."
     if stuck:
         error.message += f" Not taken back: {', '.join(stuck)}."
