@@ -99,16 +99,8 @@ class _End:
             writer.close()
 
 
-class _Far(_End, asyncssh.SSHTCPSession[bytes]):
-    """The node's end: a channel."""
-
-    def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
-        self.writer = cast("_Writer", chan)
-        # Until the near end is there.
-        chan.pause_reading()
-
-    def data_received(self, data: bytes, datatype: int | None) -> None:
-        self.data(data)
+class _FarEnd(_End):
+    """What a channel says of itself, whatever kind it is of."""
 
     def eof_received(self) -> bool:
         return self.eof()
@@ -123,7 +115,19 @@ class _Far(_End, asyncssh.SSHTCPSession[bytes]):
         self.drained()
 
 
-class _FarCommand(_End, asyncssh.SSHClientSession[bytes]):
+class _Far(_FarEnd, asyncssh.SSHTCPSession[bytes]):
+    """The node's end: a channel."""
+
+    def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
+        self.writer = cast("_Writer", chan)
+        # Until the near end is there.
+        chan.pause_reading()
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        self.data(data)
+
+
+class _FarCommand(_FarEnd, asyncssh.SSHClientSession[bytes]):
     """The node's end: a command; what it writes as errors is dropped."""
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
@@ -137,18 +141,6 @@ class _FarCommand(_End, asyncssh.SSHClientSession[bytes]):
     def data_received(self, data: bytes, datatype: int | None) -> None:
         if datatype is None:
             self.data(data)
-
-    def eof_received(self) -> bool:
-        return self.eof()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost()
-
-    def pause_writing(self) -> None:
-        self.full()
-
-    def resume_writing(self) -> None:
-        self.drained()
 
 
 class _Near(_End, asyncio.Protocol):
